@@ -1,0 +1,52 @@
+# `make help` lists the targets.  Everything lives in .venv and ./data; nothing else is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+# uv must never fetch an interpreter of its own: the one that was asked for is the one that is used.
+export UV_PYTHON_DOWNLOADS := never
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up test check prove lock readme clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.base ## make .venv ready; .venv/bin/sensus is the command
+
+up: setup ## run the whole stack; options: make up ARGS="--port 0 --data DIR --demo"
+	@exec $(BIN)/sensus up $(ARGS)
+
+test: $(VENV)/.dev ## run every check and the whole test suite on real PostgreSQL and Redis
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.run $(ARGS)
+
+check: $(VENV)/.dev ## only the static checks: format, lint, types, import contracts
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.run --static
+
+prove: $(VENV)/.dev ## run every promise of the product at full size and print a table
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prove $(ARGS)
+
+lock: $(VENV)/.dev ## compile requirements/*.in to *.txt with hashes
+	@for name in base dev uv; do $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
+		--custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt; done
+
+readme: $(VENV)/.base ## write the settings table of the README anew
+	@$(BIN)/python -m sensus.readme README.md
+
+clean: ## remove .venv and caches; ./data stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* *.egg-info
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Sensus needs CPython 3.11 to 3.13; say which with: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+
+$(VENV)/.base: $(BIN)/uv requirements/base.txt setup.cfg pyproject.toml
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/base.txt
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,69 @@
+"""Queues, schedules and delivery of Celery: configuration as data."""
+
+from __future__ import annotations
+
+from celery.schedules import crontab
+from kombu import Queue
+
+# A message that nobody confirmed is delivered again after this long; every task ends well before.
+VISIBILITY_TIMEOUT_S = 900
+
+QUEUES = ("anomaly", "llm", "maintenance")
+
+task_queues = tuple(Queue(name) for name in QUEUES)
+task_default_queue = "maintenance"
+task_create_missing_queues = False
+task_routes = {
+    "tasks.scoring.*": {"queue": "anomaly"},
+    "tasks.analysis.*": {"queue": "llm"},
+    "tasks.training.*": {"queue": "maintenance"},
+    "tasks.upkeep.*": {"queue": "maintenance"},
+}
+
+include = ["tasks.signals", "tasks.scoring", "tasks.analysis", "tasks.training", "tasks.upkeep"]
+
+task_serializer = "json"
+accept_content = ["json"]
+# The row holds the result; a message is only a knock on the door.
+task_ignore_result = True
+task_acks_late = True
+task_reject_on_worker_lost = True
+worker_prefetch_multiplier = 1
+task_soft_time_limit = 270
+task_time_limit = 300
+task_send_sent_event = True
+worker_send_task_events = True
+worker_hijack_root_logger = False
+worker_soft_shutdown_timeout = 10
+worker_enable_soft_shutdown_on_idle = True
+
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+visibility_timeout = VISIBILITY_TIMEOUT_S
+# The restore options bring back the work of a killed worker in seconds; by default that takes minutes.
+broker_transport_options = {
+    "visibility_timeout": VISIBILITY_TIMEOUT_S,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_keepalive": True,
+    "socket_connect_timeout": 5,
+    "health_check_interval": 25,
+}
+result_backend_transport_options = {"visibility_timeout": VISIBILITY_TIMEOUT_S}
+
+timezone = "UTC"
+enable_utc = True
+beat_schedule = {
+    "sweep for unfinished work": {
+        "task": "tasks.upkeep.sweep",
+        "schedule": crontab(),
+        # A sweep that waited a minute is as good as the next one.
+        "options": {"expires": 55},
+    },
+    "make and drop partitions": {"task": "tasks.upkeep.keep_house", "schedule": crontab(hour=0, minute=30)},
+    "retrain nightly": {"task": "tasks.training.start_training", "schedule": crontab(hour=2, minute=0)},
+    "evaluate every six hours": {
+        "task": "tasks.training.start_evaluation",
+        "schedule": crontab(hour="0,6,12,18", minute=0),
+    },
+}

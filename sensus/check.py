@@ -1,0 +1,63 @@
+"""`sensus check`: the settings with their sources, and whether each server that they name is there."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import psycopg
+import redis
+
+from sensus import health, settings
+
+# Without these nothing works; without the others something is poorer.
+NEEDED = frozenset({"database", "redis"})
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """No arguments: everything comes from the settings."""
+    parser.description = (
+        "Validate the settings and every server that they name, a line each; exit 1 when something needed is missing."
+    )
+
+
+def run(_arguments: argparse.Namespace) -> int:
+    """Print a line for each setting and each server."""
+    current = settings.of_running_stack(settings.load())
+    for origin in settings.origins(current):
+        print(f"{origin.name:32} {origin.value or '-':24} ({origin.source})")
+    pings = _pings(current)
+    _, checks = health.Pings(pings, needed=NEEDED).run()
+    for name, check in checks.items():
+        state = "ok: " if check.ok else "MISSING: " if name in NEEDED else ""
+        print(f"{name:32} {state}{check.detail}")
+    return 1 if any(not check.ok for name, check in checks.items() if name in NEEDED) else 0
+
+
+def _pings(current: settings.Settings) -> dict[str, Callable[[], str]]:
+    pings: dict[str, Callable[[], str]] = {
+        "ollama": lambda: health.ollama_ping(current.ollama_url, current.llm_model),
+        "database": lambda: _embedded("PostgreSQL"),
+        "redis": lambda: _embedded("Redis"),
+    }
+    if current.database_url is not None:
+        url = current.require_database_url().replace("postgresql+psycopg://", "postgresql://", 1)
+        pings["database"] = lambda: _postgres(url)
+    if current.redis_url is not None:
+        pings["redis"] = lambda: _redis(current.require_redis_url())
+    return pings
+
+
+def _embedded(server: str) -> str:
+    return f"{server} is brought by `sensus up`"
+
+
+def _postgres(url: str) -> str:
+    with psycopg.connect(url, connect_timeout=2) as connection:
+        return f"PostgreSQL {connection.info.parameter_status('server_version')}"
+
+
+def _redis(url: str) -> str:
+    with redis.Redis.from_url(url, socket_timeout=1.5, socket_connect_timeout=1.5) as client:
+        client.ping()
+    return "answers"

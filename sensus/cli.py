@@ -1,0 +1,78 @@
+"""The `sensus` command: a table from command to function, imported when it is used."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from sensus import __version__
+from sensus.errors import SensusError
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: `configure` adds its arguments to a parser, `run` does it and returns the exit code."""
+
+    name: str
+    help: str
+    configure: str
+    run: str
+
+
+COMMANDS = (
+    Command(
+        "up",
+        "run the whole stack in the foreground",
+        "sensus.runtime.up:configure",
+        "sensus.runtime.up:run",
+    ),
+    Command("check", "validate settings and every server", "sensus.check:configure", "sensus.check:run"),
+    Command("db", "bring the tables to this release", "db.cli:configure", "db.cli:run"),
+    Command("user", "people who log in", "web.cli:configure_user", "web.cli:user"),
+    Command("token", "print an access token of a user", "web.cli:configure_token", "web.cli:token"),
+    Command("key", "API keys of senders and programs", "web.cli:configure_key", "web.cli:key"),
+    Command("audit", "read the audit streams", "web.cli:configure_audit", "web.cli:audit"),
+    Command("score", "score series in files, without any server", "tasks.cli:configure_score", "tasks.cli:score"),
+    Command("models", "versions of the detection model", "tasks.cli:configure_models", "tasks.cli:models"),
+)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command.  Exit codes: 0 done, 1 the work failed, 2 wrong usage."""
+    words = list(sys.argv[1:] if words is None else words)
+    parser = argparse.ArgumentParser(prog="sensus", description="Why does the site's Prometheus shout?")
+    parser.add_argument("--version", action="version", version=f"sensus {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    for command in COMMANDS:
+        subparser = subparsers.add_parser(command.name, help=command.help, description=command.help)
+        # Only the command that is used is imported: most need neither a web framework nor scikit-learn.
+        if command.name == chosen:
+            _resolve(command.configure)(subparser)
+    arguments = parser.parse_args(words)
+    command = next(command for command in COMMANDS if command.name == arguments.command)
+    try:
+        return int(_resolve(command.run)(arguments))
+    except SensusError as error:
+        print(f"sensus: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output left, as `head` does; a second complaint at exit helps nobody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _resolve(name: str) -> Any:
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

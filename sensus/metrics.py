@@ -1,0 +1,98 @@
+"""Every Prometheus metric of Sensus, named once; the processes of a machine put their figures together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, multiprocess
+
+DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_LONG_S = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+
+alerts_received = Counter("sensus_alerts_received_total", "Alerts accepted.", ["status"])
+alerts_truncated = Counter(
+    "sensus_alerts_truncated_total", "Alerts that Alertmanager left out of its webhooks (max_alerts)."
+)
+metrics_received = Counter("sensus_metrics_received_total", "Samples accepted.")
+samples_refused = Counter("sensus_samples_refused_total", "Samples refused.", ["reason"])
+samples_late = Counter("sensus_samples_late_total", "Samples stored behind the scoring watermark, hence not scored.")
+quarantined = Counter("sensus_quarantined_total", "Alerts put aside because they can't be stored.", ["reason"])
+events_received = Counter("sensus_events_received_total", "Change events accepted.", ["kind"])
+processing_duration = Histogram(
+    "sensus_processing_duration_seconds", "Time from request to commit.", ["kind"], buckets=_LATENCY_S
+)
+anomalies_detected = Counter("sensus_anomalies_detected_total", "Anomalies found by scoring.")
+samples_scored = Counter("sensus_samples_scored_total", "Samples scored.")
+models_refused = Counter(
+    "sensus_models_refused_total", "Model versions not used because their bytes are not those that were stored."
+)
+analyses = Counter("sensus_analyses_total", "Root-cause analyses finished.", ["outcome"])
+llm_duration = Histogram(
+    "sensus_llm_duration_seconds", "Time of one question to the model.", ["outcome"], buckets=_LONG_S
+)
+feedback = Counter("sensus_feedback_total", "Judgements of analyses by people.", ["helpful"])
+db_query_duration = Histogram(
+    "sensus_db_query_duration_seconds", "Time of one statement.", ["operation"], buckets=(0.001, *_LATENCY_S)
+)
+messages_lost = Counter(
+    "sensus_messages_not_sent_total",
+    "Messages to workers that could not be sent; the sweep makes up for them.",
+    ["task"],
+)
+sweep_found = Counter("sensus_sweep_found_total", "Unfinished work found by the sweep.", ["kind"])
+tasks_run = Counter("sensus_tasks_total", "Tasks ended.", ["task", "state"])
+task_duration = Histogram("sensus_task_duration_seconds", "Run time of tasks.", ["task"], buckets=_LONG_S)
+
+# A rate over a counter that appears with its first event misses that event.
+for _status in ("firing", "resolved"):
+    alerts_received.labels(_status)
+for _outcome in ("model", "evidence_only", "insufficient"):
+    analyses.labels(_outcome)
+for _kind in ("alerts", "metrics", "events"):
+    processing_duration.labels(_kind)
+for _kind in ("series", "analyses", "audit"):
+    sweep_found.labels(_kind)
+
+
+def share_between_processes(directory: Path) -> None:
+    """Make `directory` the home of this machine's figures, empty.  Before any process that shares figures starts."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for left_behind in directory.glob("*.db"):
+        left_behind.unlink()
+
+
+def is_shared() -> bool:
+    """Whether several processes put their figures together."""
+    return DIRECTORY_VARIABLE in os.environ
+
+
+def registry_of_all_processes() -> CollectorRegistry:
+    """A registry that answers for every process of this machine, this one alone when none share."""
+    from prometheus_client import REGISTRY
+
+    if not is_shared():
+        return REGISTRY
+    registry = CollectorRegistry(support_collectors_without_names=True)
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
+
+
+def forget_process(pid: int) -> None:
+    """Drop the live gauges of a process that has ended."""
+    if is_shared():
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def timed(histogram: Histogram) -> Iterator[None]:
+    """Observe how long the block took, whether it succeeded or not."""
+    began = perf_counter()
+    try:
+        yield
+    finally:
+        histogram.observe(perf_counter() - began)

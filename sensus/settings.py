@@ -1,0 +1,247 @@
+"""Every setting of Sensus: read once from `SENSUS_*` and `.env`, validated, and passed down."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from sensus.errors import ConfigurationError
+
+PREFIX = "SENSUS_"
+ENV_FILE = ".env"
+# In the data folder, while a stack runs there: its addresses and its first access.
+RUN_FILE = "run.json"
+# There as well, for good: what the first start made.
+SECRETS_FILE = "secrets.json"
+# Kubernetes puts such variables into every pod of a namespace that has a service called `sensus...`.
+_SERVICE_LINK_NAME = re.compile(
+    r"^SENSUS_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$"
+)
+_SERVICE_LINK_VALUE = re.compile(r"^(tcp|udp|sctp)://")
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """The settings of one process.  The README table is made from these lines."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", frozen=True)
+
+    data_dir: Path = Field(Path("data"), description="Where `sensus up` keeps its servers, secrets and schedules.")
+    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    port: Port = Field(8080, description="Port of the API; 0 picks a free one.")
+    flower_port: Port = Field(5555, description="Port of Flower, on loopback; 0 picks a free one.")
+    postgres_port: Port = Field(15432, description="Port of the embedded PostgreSQL; 0 picks a free one.")
+    redis_port: Port = Field(16379, description="Port of the embedded Redis; 0 picks a free one.")
+
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL to use instead of the embedded one: postgresql://user:password@host/name.",
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Redis to use instead of the embedded one: redis://:password@host:6379/0."
+    )
+    ollama_url: str = Field("http://127.0.0.1:11434", description="The Ollama server that explains alerts.")
+
+    llm_model: str = Field("llama2", min_length=1, description="Name of the Ollama model.")
+    llm_deadline_s: float = Field(120.0, gt=0, le=240, description="Longest wait for a model's answer, in seconds.")
+    llm_num_ctx: int = Field(4096, ge=2048, description="Context window asked of the model, in tokens.")
+
+    jwt_secret: SecretStr | None = Field(
+        None, min_length=32, description="Signs access tokens; made at first start by `sensus up`."
+    )
+    admin_password: SecretStr | None = Field(
+        None, min_length=8, description="Password of the user `admin`; made at first start by `sensus up`."
+    )
+    source_key: SecretStr | None = Field(
+        None,
+        description="API key with scopes read and write for senders; made at first start by `sensus up`.",
+    )
+    token_minutes: PositiveInt = Field(30, description="Life of an access token, in minutes.")
+
+    rate_limit_metrics: PositiveInt = Field(100, description="Requests a minute and user: metrics.")
+    rate_limit_alerts: PositiveInt = Field(50, description="Requests a minute and user: alerts.")
+    rate_limit_analysis: PositiveInt = Field(30, description="Requests a minute and user: analyses.")
+    rate_limit_default: PositiveInt = Field(60, description="Requests a minute and user: everything else.")
+    rate_limit_keys: PositiveInt = Field(6000, description="Requests a minute of an API key made without its own rate.")
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses or networks of proxies whose X-Forwarded-For is believed, by commas.",
+    )
+    max_body_bytes: PositiveInt = Field(4 * 1024 * 1024, description="Largest request body.")
+
+    retention_days: PositiveInt = Field(90, description="Days that samples, alerts and analyses are kept.")
+    score_retention_days: PositiveInt = Field(30, description="Days that the scores of samples are kept.")
+    training_days: PositiveInt = Field(28, description="Days of history that the nightly training reads.")
+
+    web_workers: PositiveInt = Field(2, description="Processes of the API.")
+    web_threads: PositiveInt = Field(8, description="Threads of each API process.")
+    worker_concurrency: PositiveInt = Field(2, description="Processes of the workers `anomaly` and `llm`.")
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    log_format: Literal["json", "console"] = Field("console", description="Form of the log lines.")
+
+    @field_validator("port", "flower_port", "postgres_port", "redis_port", mode="before")
+    @classmethod
+    def _not_a_service_link(cls, value: object, info: ValidationInfo) -> object:
+        # A Kubernetes service called `sensus` sets SENSUS_PORT=tcp://10.0.0.1:8080 in its neighbours.
+        if isinstance(value, str) and _SERVICE_LINK_VALUE.match(value) and info.field_name:
+            return cls.model_fields[info.field_name].default
+        return value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for part in value:
+            ipaddress.ip_network(part, strict=False)
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(
+            ("postgresql://", "postgresql+psycopg://", "postgres://")
+        ):
+            raise ValueError("must start with postgresql://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://")):
+            raise ValueError("must start with redis:// or rediss://")
+        return value
+
+    @field_validator("ollama_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+    def require_database_url(self) -> str:
+        """The database's address as SQLAlchemy takes it.  Raises ConfigurationError when none is set."""
+        if self.database_url is None:
+            raise ConfigurationError("SENSUS_DATABASE_URL is not set; set it, or use `sensus up`, which brings its own")
+        url = self.database_url.get_secret_value()
+        return "postgresql+psycopg://" + url.split("://", 1)[1]
+
+    def require_redis_url(self) -> str:
+        """The address of Redis.  Raises ConfigurationError when none is set."""
+        if self.redis_url is None:
+            raise ConfigurationError("SENSUS_REDIS_URL is not set; set it, or use `sensus up`, which brings its own")
+        return self.redis_url.get_secret_value()
+
+    def require_jwt_secret(self) -> str:
+        """What signs access tokens.  Raises ConfigurationError when none is set."""
+        if self.jwt_secret is None:
+            raise ConfigurationError("SENSUS_JWT_SECRET is not set; set it to at least 32 random characters")
+        return self.jwt_secret.get_secret_value()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One setting as `sensus check` prints it: secrets are masked."""
+
+    name: str
+    value: str
+    source: Literal["environment", ".env", "default"]
+    description: str
+
+
+def load() -> Settings:
+    """The settings of this process.
+
+    Raises ConfigurationError, in one line, for an unknown name (with the nearest known one) or a bad value.
+    """
+    _refuse_unknown({**dotenv_values(ENV_FILE), **os.environ})
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_told(error))) from None
+
+
+@cache
+def current() -> Settings:
+    """The settings, read at the first call in this process."""
+    return load()
+
+
+def of_running_stack(read: Settings) -> Settings:
+    """The settings, with the servers and secrets of the `sensus up` that runs on the data folder, if one does.
+
+    For commands that are typed beside it.  What is set stays; without a running stack nothing is added.
+    """
+    if not (read.data_dir / RUN_FILE).exists():
+        return read
+    found: dict[str, SecretStr] = {}
+    for file, fields in ((RUN_FILE, ("database_url", "redis_url")), (SECRETS_FILE, ("jwt_secret",))):
+        try:
+            facts = json.loads((read.data_dir / file).read_text("utf-8"))
+            found |= {name: SecretStr(facts[name]) for name in fields if getattr(read, name) is None}
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # Somebody else's file, or one that is being written; what it would have named stays unset.
+    return read.model_copy(update=found)
+
+
+def names() -> tuple[str, ...]:
+    """Every variable that is understood, in the order of the README table."""
+    return tuple(PREFIX + field.upper() for field in Settings.model_fields)
+
+
+def origins(settings: Settings) -> Iterator[Origin]:
+    """Each setting with its value, masked when secret, and where it came from."""
+    in_file = dotenv_values(ENV_FILE)
+    for field, info in Settings.model_fields.items():
+        name = PREFIX + field.upper()
+        value = getattr(settings, field)
+        yield Origin(
+            name=name,
+            value="" if value is None else ",".join(value) if isinstance(value, tuple) else str(value),
+            source="environment" if name in os.environ else ".env" if name in in_file else "default",
+            description=info.description or "",
+        )
+
+
+def readme_table() -> str:
+    """The settings as a Markdown table."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for field, info in Settings.model_fields.items():
+        default = "" if info.default in (None, ()) else f"`{info.default}`"
+        rows.append(f"| `{PREFIX}{field.upper()}` | {default} | {info.description} |")
+    return "\n".join(rows) + "\n"
+
+
+def _refuse_unknown(environment: Mapping[str, str | None]) -> None:
+    known = names()
+    for name, value in environment.items():
+        if not name.startswith(PREFIX) or name in known:
+            continue
+        if _SERVICE_LINK_NAME.match(name) or _SERVICE_LINK_VALUE.match(value or ""):
+            continue
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        raise ConfigurationError(f"unknown setting {name}; did you mean {near[0]}?")
+
+
+def _told(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_input=False):
+        name = PREFIX + "_".join(str(part) for part in problem["loc"][:1]).upper()
+        yield f"{name}: {problem['msg'].removeprefix('Value error, ')}"
