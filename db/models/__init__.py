@@ -1,0 +1,27 @@
+"""The tables, by noun."""
+
+from db.models.access import ApiKey, AuditRecord, Installation, OutboxEntry, User
+from db.models.alert import Alert, AlertHistory, Quarantined
+from db.models.analysis import AnalysisFeedback, AnalysisResult, ChangeEvent
+from db.models.model_version import ModelVersion, TaskRun
+from db.models.sample import Series, SeriesProgress, samples, scores
+
+__all__ = [
+    "Alert",
+    "AlertHistory",
+    "AnalysisFeedback",
+    "AnalysisResult",
+    "ApiKey",
+    "AuditRecord",
+    "ChangeEvent",
+    "Installation",
+    "ModelVersion",
+    "OutboxEntry",
+    "Quarantined",
+    "Series",
+    "SeriesProgress",
+    "TaskRun",
+    "User",
+    "samples",
+    "scores",
+]

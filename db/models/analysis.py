@@ -1,0 +1,127 @@
+"""Results of the AI: anomalies of samples and root-cause analyses of alerts, and the judgements of people."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import (
+    TIMESTAMP,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    Text,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, BigId, CreatedAt, JsonObject, Labels
+
+ANOMALY = "anomaly_detection"
+LLM = "llm_analysis"
+
+
+class AnalysisResult(Base):
+    """One anomaly (`anomaly_detection`) or one root-cause analysis (`llm_analysis`).
+
+    For an analysis the row is the job as well: pending until a worker claims it with an attempt and a lease.
+    `analysis_data` of an analysis: root_cause, mitigation, analysis, evidence [{id, kind, summary, ...}], cited,
+    reason, cached; of an anomaly: value, threshold, expected_low, expected_high, alert, features [{name, value,
+    contribution}], model_version.
+    """
+
+    __tablename__ = "ai_analysis_results"
+
+    id: Mapped[BigId]
+    alert_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("alerts.id", ondelete="CASCADE"))
+    analysis_type: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Text, server_default=text("'done'"))
+    outcome: Mapped[str | None] = mapped_column(Text)
+    model_name: Mapped[str | None] = mapped_column(Text)
+    analysis_data: Mapped[JsonObject]
+    confidence_score: Mapped[float | None] = mapped_column(Double)
+    question_digest: Mapped[str | None] = mapped_column(Text)
+    # True for the one analysis that ingest asks for; false for those that people ask for.
+    automatic: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    requested_by: Mapped[str | None] = mapped_column(Text)
+    request_id: Mapped[str | None] = mapped_column(Text)
+    attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    lease_until: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    finished_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    series_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("series.id", ondelete="CASCADE"))
+    sample_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    score: Mapped[float | None] = mapped_column(Double)
+    created_at: Mapped[CreatedAt]
+
+    __table_args__ = (
+        CheckConstraint(f"analysis_type IN ('{ANOMALY}', '{LLM}')", name="analysis_type"),
+        CheckConstraint("status IN ('pending', 'running', 'done', 'failed')", name="status"),
+        CheckConstraint("outcome IN ('model', 'evidence_only', 'insufficient')", name="outcome"),
+        Index("idx_analysis_alert_id", "alert_id", "id"),
+        Index("idx_analysis_created_at", "created_at", "id"),
+        Index("idx_analysis_type", "analysis_type", "id"),
+        Index(
+            "uq_analysis_automatic",
+            "alert_id",
+            unique=True,
+            postgresql_where=text(f"analysis_type = '{LLM}' AND automatic"),
+        ),
+        Index(
+            "uq_analysis_anomaly",
+            "series_id",
+            "sample_at",
+            unique=True,
+            postgresql_where=text(f"analysis_type = '{ANOMALY}'"),
+        ),
+        Index(
+            "idx_analysis_anomaly_sample_at",
+            "sample_at",
+            "id",
+            postgresql_where=text(f"analysis_type = '{ANOMALY}'"),
+        ),
+        Index("idx_analysis_unfinished", "id", postgresql_where=text("status IN ('pending', 'running')")),
+        Index("idx_analysis_evidence_only", "id", postgresql_where=text("outcome = 'evidence_only'")),
+        Index("idx_analysis_question", "question_digest", postgresql_where=text("outcome = 'model'")),
+    )
+
+
+class AnalysisFeedback(Base):
+    """What a person said of an analysis."""
+
+    __tablename__ = "analysis_feedback"
+
+    id: Mapped[BigId]
+    analysis_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("ai_analysis_results.id", ondelete="CASCADE"), index=True
+    )
+    helpful: Mapped[bool] = mapped_column(Boolean)
+    root_cause: Mapped[str | None] = mapped_column(Text)
+    note: Mapped[str | None] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[CreatedAt]
+
+
+class ChangeEvent(Base):
+    """A deploy, a configuration change or the like, as evidence."""
+
+    __tablename__ = "change_events"
+
+    id: Mapped[BigId]
+    kind: Mapped[str] = mapped_column(Text)
+    title: Mapped[str] = mapped_column(Text)
+    labels: Mapped[Labels]
+    at: Mapped[CreatedAt]
+    url: Mapped[str | None] = mapped_column(Text)
+    # SHA-256 over what was sent, so that a repeated request is stored once.
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    actor: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[CreatedAt]
+
+    __table_args__ = (
+        CheckConstraint("kind IN ('deploy', 'config', 'scale', 'feature_flag', 'other')", name="kind"),
+        Index("idx_change_events_at", "at"),
+    )

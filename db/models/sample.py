@@ -1,0 +1,88 @@
+"""Series, their samples and scores, and how far scoring has come."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import (
+    TIMESTAMP,
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, BigId, CreatedAt, Labels
+
+# What `scores.state` holds for each declared state of scoring.
+STATE_CODES = {"warming_up": 0, "scoring": 1, "stale": 2}
+STATE_NAMES = {code: name for name, code in STATE_CODES.items()}
+
+
+class Series(Base):
+    """A metric name with its labels, written once."""
+
+    __tablename__ = "series"
+
+    id: Mapped[BigId]
+    metric_name: Mapped[str] = mapped_column(Text)
+    labels: Mapped[Labels]
+    # SHA-256 of name and sorted labels: equality of jsonb can't carry a unique index of bounded size.
+    digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    created_at: Mapped[CreatedAt]
+
+    __table_args__ = (
+        Index("idx_series_metric_name", "metric_name", "id"),
+        Index("idx_metrics_labels", "labels", postgresql_using="gin"),
+    )
+
+
+class SeriesProgress(Base):
+    """How far a series is stored and scored: unfinished where newest_at lies beyond scored_until."""
+
+    __tablename__ = "series_progress"
+
+    series_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("series.id", ondelete="CASCADE"), primary_key=True)
+    newest_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
+    scored_until: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    late_samples: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    # The memory of the features, as `ml` wrote it.
+    memory: Mapped[bytes | None] = mapped_column(LargeBinary)
+    attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    lease_until: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+
+
+# Both are partitioned by week of `timestamp`.  The one index is unique, so it is the key as well.
+samples = Table(
+    "samples",
+    Base.metadata,
+    Column("series_id", BigInteger, nullable=False),
+    Column("timestamp", TIMESTAMP(timezone=True), nullable=False),
+    Column("value", Double, nullable=False),
+    postgresql_partition_by="RANGE (timestamp)",
+)
+Index("idx_metrics_name_ts", samples.c.series_id, samples.c.timestamp.desc(), unique=True)
+
+scores = Table(
+    "scores",
+    Base.metadata,
+    Column("series_id", BigInteger, nullable=False),
+    Column("timestamp", TIMESTAMP(timezone=True), nullable=False),
+    Column("score", Double, nullable=False),
+    Column("alert", Double, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("model_version_id", BigInteger, nullable=False),
+    postgresql_partition_by="RANGE (timestamp)",
+)
+Index("idx_scores_series_ts", scores.c.series_id, scores.c.timestamp.desc(), unique=True)
+
+__all__ = ["STATE_CODES", "STATE_NAMES", "Series", "SeriesProgress", "samples", "scores"]

@@ -1,0 +1,229 @@
+"""Which root-cause analyses wait, who has them, and what came of them.
+
+As with series, a claim has an attempt and a lease, and `failures` counts the claims since the last success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from db.models.alert import Alert
+from db.models.analysis import LLM, AnalysisResult
+
+MOST_FAILURES = 5
+# An answer without a model is made up for while its alert fires, and this long after it was asked for.
+REPLACEABLE_FOR = timedelta(hours=24)
+# An answer to the same question is as good as a new one for this long.
+CACHED_FOR = timedelta(hours=24)
+
+_A = AnalysisResult
+_FREE = or_(_A.lease_until.is_(None), _A.lease_until < func.now())
+_UNFINISHED = and_(_A.analysis_type == LLM, _A.status.in_(("pending", "running")))
+_WAITING = and_(_UNFINISHED, _A.failures < MOST_FAILURES)
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisClaim:
+    """An analysis that this worker has until the lease ends."""
+
+    id: int
+    alert_id: int
+    attempt: int
+    failures: int  # this claim included
+    was_pending: bool  # nothing is stored of it yet
+    automatic: bool  # nobody asked for it by hand
+    replaces: bool  # it has an answer without a model, which stays until there is a better one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What is stored of an analysis."""
+
+    outcome: str
+    model_name: str | None
+    confidence: float
+    question_digest: str
+    data: Mapping[str, Any]
+
+
+def claim(session: Session, analysis_id: int, *, lease_s: float) -> AnalysisClaim | None:
+    """Take an analysis that waits, was left by its worker, or has an answer without a model that can be bettered.
+
+    None when somebody has it or nothing is to be done.
+    """
+    row = session.execute(
+        select(_A.id, _A.alert_id, _A.attempt, _A.failures, _A.status, _A.outcome, _A.automatic)
+        .where(_A.id == analysis_id, _FREE, or_(_WAITING, _replaceable()))
+        .with_for_update(skip_locked=True, of=_A)
+    ).one_or_none()
+    if row is None or row.alert_id is None:
+        return None
+    done = row.status == "done"
+    session.execute(
+        update(_A)
+        .where(_A.id == analysis_id)
+        .values(
+            # What has an answer keeps showing it.
+            status="done" if done else "running",
+            attempt=row.attempt + 1,
+            failures=row.failures + 1,
+            lease_until=func.now() + timedelta(seconds=lease_s),
+        )
+    )
+    return AnalysisClaim(
+        id=row.id,
+        alert_id=row.alert_id,
+        attempt=row.attempt + 1,
+        failures=row.failures + 1,
+        was_pending=row.outcome is None,
+        automatic=row.automatic,
+        replaces=done,
+    )
+
+
+def keep_provisional(session: Session, claimed: AnalysisClaim, answer: Answer) -> bool:
+    """Show this answer while the analysis goes on; False when the claim was lost."""
+    return _change(session, claimed, **_columns(answer))
+
+
+def unanswered(session: Session, *, limit: int) -> list[tuple[int, int]]:
+    """Analyses that nobody has and that show nothing yet, with their alerts, oldest first."""
+    rows = session.execute(
+        select(_A.id, _A.alert_id)
+        .where(_UNFINISHED, _A.status == "pending", _A.outcome.is_(None), _FREE, _A.alert_id.is_not(None))
+        .order_by(_A.id)
+        .limit(limit)
+    )
+    return [(analysis_id, alert_id) for analysis_id, alert_id in rows if alert_id is not None]
+
+
+def answer_meanwhile(session: Session, analysis_id: int, answer: Answer) -> bool:
+    """Show this answer of an analysis that still waits; False when somebody took it."""
+    row = session.execute(
+        update(_A)
+        .where(_A.id == analysis_id, _A.status == "pending", _A.outcome.is_(None))
+        .values(**_columns(answer))
+        .returning(_A.id)
+    ).one_or_none()
+    return row is not None
+
+
+def finish(session: Session, claimed: AnalysisClaim, answer: Answer) -> bool:
+    """The analysis is done with this answer; False when the claim was lost, and then nothing happens."""
+    return _change(
+        session,
+        claimed,
+        status="done",
+        failures=0,
+        lease_until=None,
+        finished_at=func.now(),
+        **_columns(answer),
+    )
+
+
+def finish_for_now(
+    session: Session, claimed: AnalysisClaim, answer: Answer, *, pause_s: float, blameless: bool
+) -> bool:
+    """Done without a model: kept, and open to a better answer after a pause.
+
+    `blameless` when the question had no part in the failure, so that it is not counted.
+    """
+    return _change(
+        session,
+        claimed,
+        status="done",
+        failures=0 if blameless else claimed.failures,
+        lease_until=func.now() + timedelta(seconds=pause_s) if pause_s else None,
+        finished_at=func.now(),
+        **_columns(answer),
+    )
+
+
+def give_back(session: Session, claimed: AnalysisClaim, *, pause_s: float) -> bool:
+    """Our own work failed: let somebody try again after a pause, with whatever answer is stored so far."""
+    return _change(session, claimed, lease_until=func.now() + timedelta(seconds=pause_s))
+
+
+def cached(session: Session, question_digest: str) -> AnalysisResult | None:
+    """The newest model's answer to the same question that is not too old."""
+    return session.scalar(
+        select(_A)
+        .where(
+            _A.question_digest == question_digest,
+            _A.outcome == "model",
+            _A.status == "done",
+            _A.finished_at > func.now() - CACHED_FOR,
+            # A copy is no fresher than what it was copied from.
+            _A.analysis_data["cached"].astext.is_distinct_from("true"),
+        )
+        .order_by(_A.id.desc())
+        .limit(1)
+    )
+
+
+def waiting(session: Session, *, limit: int, older_than_s: float) -> list[int]:
+    """Analyses that nobody has and that were asked for long enough ago that their message is probably lost."""
+    asked_before = func.now() - timedelta(seconds=older_than_s)
+    return list(
+        session.scalars(
+            select(_A.id).where(_WAITING, _FREE, _A.created_at < asked_before).order_by(_A.id.desc()).limit(limit)
+        )
+    )
+
+
+def replaceable(session: Session, *, limit: int) -> list[int]:
+    """Analyses that have an answer without a model only and may have a better one, newest first."""
+    return list(session.scalars(select(_A.id).where(_replaceable(), _FREE).order_by(_A.id.desc()).limit(limit)))
+
+
+def give_up(session: Session, *, reason: str) -> list[int]:
+    """Fail what was claimed again and again without an end; an answer that it has stays."""
+    rows = session.scalars(
+        update(_A)
+        .where(_UNFINISHED, _A.failures >= MOST_FAILURES, _FREE)
+        .values(
+            status="failed",
+            lease_until=None,
+            finished_at=func.now(),
+            analysis_data=_A.analysis_data.op("||")(func.jsonb_build_object("reason", reason)),
+        )
+        .returning(_A.id)
+    )
+    return list(rows)
+
+
+def _replaceable() -> ColumnElement[bool]:
+    firing = exists().where(Alert.id == _A.alert_id, Alert.status == "firing")
+    return and_(
+        _A.analysis_type == LLM,
+        _A.status == "done",
+        _A.outcome == "evidence_only",
+        _A.failures < MOST_FAILURES,
+        or_(_A.created_at > func.now() - REPLACEABLE_FOR, firing),
+    )
+
+
+def _columns(answer: Answer) -> dict[str, Any]:
+    return {
+        "outcome": answer.outcome,
+        "model_name": answer.model_name,
+        "confidence_score": answer.confidence,
+        "question_digest": answer.question_digest,
+        "analysis_data": dict(answer.data),
+    }
+
+
+def _change(session: Session, claimed: AnalysisClaim, **values: Any) -> bool:
+    # The attempt is the guard: a worker that comes late finds a higher one, and changes nothing. The state is
+    # that of the claim, so that nobody finishes twice.
+    state = and_(_A.status == "done", _A.outcome == "evidence_only") if claimed.replaces else _A.status == "running"
+    row = session.execute(
+        update(_A).where(_A.id == claimed.id, _A.attempt == claimed.attempt, state).values(**values).returning(_A.id)
+    ).one_or_none()
+    return row is not None

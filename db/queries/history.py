@@ -1,0 +1,50 @@
+"""What a model learns from and is measured on: a fair choice of series, and their samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Text, cast, func, literal, select
+from sqlalchemy.orm import Session
+
+from db.models.sample import SeriesProgress, samples
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A series in the order in which series are chosen."""
+
+    key: str
+    series_id: int
+
+
+def series_in_order(session: Session, seed: int, *, since: datetime, after: str = "", limit: int) -> Sequence[Place]:
+    """The next series with samples since then, in an order that is random, and the same for the same seed."""
+    key = func.md5(cast(SeriesProgress.series_id, Text) + literal(f"/{seed}")).label("key")
+    rows = session.execute(
+        select(key, SeriesProgress.series_id)
+        .where(SeriesProgress.newest_at >= since, key > after)
+        .order_by(key)
+        .limit(limit)
+    )
+    return [Place(*row) for row in rows]
+
+
+def count_series(session: Session, *, since: datetime) -> int:
+    """How many series have samples since then."""
+    return session.scalar(select(func.count()).where(SeriesProgress.newest_at >= since)) or 0
+
+
+def newest_samples(
+    session: Session, series_id: int, *, since: datetime, until: datetime, limit: int
+) -> list[tuple[datetime, float]]:
+    """The newest `limit` samples of a series in [since, until), in order of time."""
+    rows = session.execute(
+        select(samples.c.timestamp, samples.c.value)
+        .where(samples.c.series_id == series_id, samples.c.timestamp >= since, samples.c.timestamp < until)
+        .order_by(samples.c.timestamp.desc())
+        .limit(limit)
+    ).all()
+    return [(at, value) for at, value in reversed(rows)]

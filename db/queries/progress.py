@@ -1,0 +1,296 @@
+"""Which series have samples that are not scored, who scores them, and what is kept: each sample scored once.
+
+A claim has an attempt and a lease. `failures` counts the claims since the last success, and is raised by the claim
+itself: so a series that kills its worker is counted, too.
+"""
+
+# ruff: noqa: S608 - statements are put together from constants of this module; values go in as parameters.
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ARRAY, TIMESTAMP, BigInteger, LargeBinary, bindparam, text
+from sqlalchemy.orm import Session
+
+from db.models.analysis import ANOMALY
+
+BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+# From so many failures on, a series is tried once a day only.
+POISONED_FAILURES = 8
+_BACKOFF_S, _LONGEST_BACKOFF_S = 5.0, 3600.0
+
+_UNSCORED = "(scored_until IS NULL OR newest_at > scored_until)"
+_FREE = (
+    "(lease_until IS NULL OR lease_until < now() - "
+    "CASE WHEN failures >= :poisoned THEN interval '1 day' ELSE interval '0' END)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesClaim:
+    """A series that this worker scores: its samples after `after`, up to `until`, none of which is scored."""
+
+    series_id: int
+    attempt: int
+    failures: int  # this claim included
+    after: datetime
+    until: datetime
+    memory: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewScore:
+    """The figures of one sample as they are stored."""
+
+    at: datetime
+    score: float
+    alert: float
+    state: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewAnomaly:
+    """An anomaly as it is stored; `data` is what `analysis_data` holds."""
+
+    at: datetime
+    score: float
+    alert: float
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What came of a claim: the samples in (claim.after, until] were `read`, and have these figures."""
+
+    claim: SeriesClaim
+    until: datetime
+    read: int
+    scores: Sequence[NewScore]
+    anomalies: Sequence[NewAnomaly]
+    memory: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Which series were kept, and which must be read again because a sample slipped in behind."""
+
+    kept: frozenset[int]
+    changed: frozenset[int]
+    late: int
+
+
+def claim(session: Session, series_ids: Sequence[int], *, limit: int, lease_s: float) -> list[SeriesClaim]:
+    """Take up to `limit` series that have unscored samples and that nobody has; of any when no ids are given.
+
+    A series that failed before is taken alone, so that it takes nobody down with it.
+    """
+    chosen = "AND series_id = ANY(:ids)" if series_ids else ""
+    for suspects, most in ((False, limit), (True, 1)):
+        rows = session.execute(
+            text(
+                f"""
+                UPDATE series_progress p
+                SET attempt = attempt + 1, failures = failures + 1, lease_until = now() + :lease
+                FROM (
+                    SELECT series_id FROM series_progress
+                    WHERE {_UNSCORED} AND {_FREE} AND (failures > 0) = :suspects {chosen}
+                    ORDER BY newest_at DESC, series_id LIMIT :most FOR UPDATE SKIP LOCKED
+                ) chosen
+                WHERE p.series_id = chosen.series_id
+                RETURNING p.series_id, p.attempt, p.failures, p.scored_until, p.newest_at, p.memory
+                """
+            ),
+            {
+                "lease": timedelta(seconds=lease_s),
+                "suspects": suspects,
+                "most": most,
+                "poisoned": POISONED_FAILURES,
+                **({"ids": list(series_ids)} if series_ids else {}),
+            },
+        ).all()
+        if rows:
+            return [
+                SeriesClaim(series_id, attempt, failures, scored_until or BEGINNING, newest_at, memory)
+                for series_id, attempt, failures, scored_until, newest_at, memory in sorted(rows)
+            ]
+    return []
+
+
+def unscored_samples(
+    session: Session, claims: Sequence[SeriesClaim], *, limit: int
+) -> dict[int, list[tuple[datetime, float]]]:
+    """Of each claim its oldest `limit` samples at most, in order of time."""
+    found: dict[int, list[tuple[datetime, float]]] = {claim.series_id: [] for claim in claims}
+    rows = session.execute(
+        text(
+            """
+            SELECT c.id, s.timestamp, s.value
+            FROM unnest(:ids, :lows, :highs) AS c(id, low, high)
+            CROSS JOIN LATERAL (
+                SELECT timestamp, value FROM samples
+                WHERE series_id = c.id AND timestamp > c.low AND timestamp <= c.high
+                ORDER BY timestamp LIMIT :most
+            ) s
+            ORDER BY c.id, s.timestamp
+            """
+        ).bindparams(*_windows(claims, [claim.until for claim in claims])),
+        {"most": limit},
+    )
+    for series_id, at, value in rows:
+        found[series_id].append((at, value))
+    return found
+
+
+def keep(
+    session: Session, results: Sequence[Scored], *, model_version_id: int, algorithm: str, accept_late: bool
+) -> Kept:
+    """Store scores, anomalies, memory and watermark of each series whose claim still holds.
+
+    A series with more samples in its window than were read is `changed` and left as it is; with `accept_late` it
+    is kept all the same, and the surplus is counted as late.
+    """
+    held = _lock(session, [result.claim.series_id for result in results])
+    mine = [result for result in results if held.get(result.claim.series_id) == result.claim.attempt]
+    there = _counted(session, mine)
+    surplus = {result.claim.series_id: max(there[result.claim.series_id] - result.read, 0) for result in mine}
+    good = [result for result in mine if accept_late or not surplus[result.claim.series_id]]
+    if good:
+        _copy_scores(session, good, model_version_id)
+        _add_anomalies(session, good, algorithm)
+        _advance(session, good, surplus)
+    kept = frozenset(result.claim.series_id for result in good)
+    return Kept(
+        kept=kept,
+        changed=frozenset(surplus) - kept,
+        late=sum(surplus[series_id] for series_id in kept),
+    )
+
+
+def give_back(session: Session, claims: Sequence[SeriesClaim], *, failed: bool) -> None:
+    """Let go of claims: at once when nothing was wrong with them, else after a pause that grows with each failure."""
+    for claimed in claims:
+        pause_s = min(_BACKOFF_S * 2.0 ** (claimed.failures - 1), _LONGEST_BACKOFF_S) if failed else None
+        session.execute(
+            text(
+                "UPDATE series_progress SET "
+                "lease_until = CASE WHEN :failed THEN now() + :pause ELSE NULL END, "
+                "failures = CASE WHEN :failed THEN failures ELSE failures - 1 END "
+                "WHERE series_id = :id AND attempt = :attempt"
+            ),
+            {
+                "failed": failed,
+                "pause": timedelta(seconds=pause_s or 0.0),
+                "id": claimed.series_id,
+                "attempt": claimed.attempt,
+            },
+        )
+
+
+def unscored(session: Session, *, limit: int) -> list[int]:
+    """Series with unscored samples that nobody has, those with the newest samples first."""
+    return list(
+        session.scalars(
+            text(
+                f"SELECT series_id FROM series_progress WHERE {_UNSCORED} AND {_FREE} "
+                "ORDER BY newest_at DESC, series_id LIMIT :most"
+            ),
+            {"most": limit, "poisoned": POISONED_FAILURES},
+        )
+    )
+
+
+def _lock(session: Session, series_ids: Sequence[int]) -> dict[int, int]:
+    # In the order of ids, as ingest locks them: two that lock in different orders wait for each other for ever.
+    rows = session.execute(
+        text(
+            "SELECT series_id, attempt FROM series_progress WHERE series_id = ANY(:ids) ORDER BY series_id FOR UPDATE"
+        ),
+        {"ids": list(series_ids)},
+    )
+    return {row.series_id: row.attempt for row in rows}
+
+
+def _counted(session: Session, results: Sequence[Scored]) -> dict[int, int]:
+    rows = session.execute(
+        text(
+            """
+            SELECT c.id, s.there
+            FROM unnest(:ids, :lows, :highs) AS c(id, low, high)
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS there FROM samples
+                WHERE series_id = c.id AND timestamp > c.low AND timestamp <= c.high
+            ) s
+            """
+        ).bindparams(*_windows([result.claim for result in results], [result.until for result in results]))
+    )
+    return {row.id: row.there for row in rows}
+
+
+def _copy_scores(session: Session, results: Sequence[Scored], model_version_id: int) -> None:
+    driver: Any = session.connection().connection.driver_connection
+    columns = "series_id, timestamp, score, alert, state, model_version_id"
+    with driver.cursor() as cursor, cursor.copy(f"COPY scores ({columns}) FROM STDIN") as copy:
+        for result in results:
+            series_id = result.claim.series_id
+            for row in result.scores:
+                copy.write_row((series_id, row.at, row.score, row.alert, row.state, model_version_id))
+
+
+def _add_anomalies(session: Session, results: Sequence[Scored], algorithm: str) -> None:
+    rows = [
+        {
+            "series": result.claim.series_id,
+            "at": anomaly.at,
+            "score": anomaly.score,
+            "alert": anomaly.alert,
+            "model": algorithm,
+            "data": json.dumps(anomaly.data),
+        }
+        for result in results
+        for anomaly in result.anomalies
+    ]
+    if rows:
+        session.execute(
+            text(
+                f"""
+                INSERT INTO ai_analysis_results
+                    (analysis_type, status, model_name, analysis_data, confidence_score,
+                     series_id, sample_at, score, finished_at)
+                VALUES ('{ANOMALY}', 'done', :model, CAST(:data AS jsonb), :alert, :series, :at, :score, now())
+                ON CONFLICT (series_id, sample_at) WHERE analysis_type = '{ANOMALY}' DO NOTHING
+                """
+            ),
+            rows,
+        )
+
+
+def _advance(session: Session, results: Sequence[Scored], surplus: dict[int, int]) -> None:
+    session.execute(
+        text(
+            """
+            UPDATE series_progress p
+            SET scored_until = u.until, memory = u.memory, late_samples = late_samples + u.late,
+                failures = 0, lease_until = NULL
+            FROM unnest(:ids, :untils, :memories, :lates) AS u(id, until, memory, late)
+            WHERE p.series_id = u.id
+            """
+        ).bindparams(
+            bindparam("ids", [result.claim.series_id for result in results], type_=ARRAY(BigInteger)),
+            bindparam("untils", [result.until for result in results], type_=ARRAY(TIMESTAMP(timezone=True))),
+            bindparam("memories", [result.memory for result in results], type_=ARRAY(LargeBinary)),
+            bindparam("lates", [surplus[result.claim.series_id] for result in results], type_=ARRAY(BigInteger)),
+        )
+    )
+
+
+def _windows(claims: Sequence[SeriesClaim], untils: Sequence[datetime]) -> list[Any]:
+    moments = ARRAY(TIMESTAMP(timezone=True))
+    return [
+        bindparam("ids", [claim.series_id for claim in claims], type_=ARRAY(BigInteger)),
+        bindparam("lows", [claim.after for claim in claims], type_=moments),
+        bindparam("highs", list(untils), type_=moments),
+    ]
