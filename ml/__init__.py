@@ -1,0 +1,1 @@
+"""Samples in, scores out: pure computation, no clock, no rows, no network."""

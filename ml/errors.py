@@ -1,0 +1,28 @@
+"""What can go wrong in detection, said in exceptions that carry the facts."""
+
+
+class DetectionError(Exception):
+    """Detection cannot go on with what it was given; the same input fails again."""
+
+    permanent = True
+
+
+class MemoryRejected(DetectionError):
+    """The bytes are not a series memory of this release; start the series afresh."""
+
+
+class ArtifactRejected(DetectionError):
+    """The bytes are not a model that may be used here."""
+
+
+class NotEnoughHistory(DetectionError):
+    """Too few samples after the warm-up to fit a model."""
+
+    def __init__(self, rows: int, needed: int) -> None:
+        super().__init__(f"{rows} samples after the warm-up, at least {needed} are needed to fit a model")
+        self.rows = rows
+        self.needed = needed
+
+
+class NotFitted(DetectionError):
+    """A detector was asked for scores before it was fitted."""
