@@ -1,0 +1,82 @@
+"""How sure may we be of a cause, judging by the evidence it rests on and never by the model's own word?
+
+With w the weight of each cited item beside the alert itself (our measure of relevance, from 0 to 1):
+
+    support    = 1 - product over the cited items of (1 - share * w)
+                 where share is 0.45 for the strongest of its kind and 0.10 for the others of that kind
+    before     = 0.15 * the largest w among cited changes, anomalies and suspects from before the alert
+    agreement  = 0.6 + 0.4 * (largest w cited / largest w there is)
+    confidence = (0.1 + 0.75 * support + before) * agreement, at most the caps below
+
+Two kinds of evidence that agree count for more than two of one kind. More or heavier cited evidence never lowers it,
+and stronger evidence that was left uncited does. The alert alone is worth 0.15. The caps: 0.4 when the heaviest item
+weighs less than 0.3, 0.75 when all are of one kind, 0.95 always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from llm.evidence import ANOMALY, CHANGE, Case, EvidenceItem
+
+MOST = 0.95
+MOST_OF_ONE_KIND = 0.75
+MOST_WHEN_WEAK = 0.4
+OF_THE_ALERT_ALONE = 0.15
+MOST_WITHOUT_MODEL = 0.35
+MOST_WHEN_UNKNOWN = 0.2
+
+_WEAK = 0.3
+_FIRST_OF_A_KIND, _NEXT_OF_A_KIND = 0.45, 0.10
+_CAUSES = {CHANGE, ANOMALY, "suspect"}
+_CLOCK_ERROR = timedelta(seconds=60)
+
+
+def of_cited(case: Case, cited: Iterable[str]) -> float:
+    """How sure a cause is that rests on the cited evidence, from 0 to 0.95."""
+    wanted = set(cited)
+    items = [item for item in case.beside_the_alert if item.id in wanted]
+    least = OF_THE_ALERT_ALONE if case.evidence[0].id in wanted else 0.0
+    if not items:
+        return least
+    heaviest = max(item.weight for item in items)
+    available = max(item.weight for item in case.beside_the_alert)
+    agreement = 0.6 + 0.4 * (heaviest / available if available else 0.0)
+    raw = (0.1 + 0.75 * _support(items) + 0.15 * _before(case, items)) * agreement
+    return round(max(least, min(raw, _cap(items, heaviest))), 3)
+
+
+def without_model(case: Case) -> float:
+    """How sure the strongest evidence is when nobody reasoned about it, at most 0.35."""
+    strongest = case.beside_the_alert[:3]
+    if not strongest:
+        return 0.05
+    return round(min(MOST_WITHOUT_MODEL, 0.5 * of_cited(case, (item.id for item in strongest))), 3)
+
+
+def when_unknown(case: Case) -> float:
+    """How far the listed evidence explains the alert when the model found no cause in it, at most 0.2."""
+    return min(MOST_WHEN_UNKNOWN, without_model(case))
+
+
+def _support(items: list[EvidenceItem]) -> float:
+    left = 1.0
+    kinds: set[str] = set()
+    for item in sorted(items, key=lambda item: -item.weight):
+        share = _NEXT_OF_A_KIND if item.kind in kinds else _FIRST_OF_A_KIND
+        kinds.add(item.kind)
+        left *= 1.0 - share * item.weight
+    return 1.0 - left
+
+
+def _before(case: Case, items: list[EvidenceItem]) -> float:
+    latest = case.subject.starts_at + _CLOCK_ERROR
+    earlier = (item.weight for item in items if item.kind in _CAUSES and item.at is not None and item.at <= latest)
+    return max(earlier, default=0.0)
+
+
+def _cap(items: list[EvidenceItem], heaviest: float) -> float:
+    if heaviest < _WEAK:
+        return MOST_WHEN_WEAK
+    return MOST_OF_ONE_KIND if len({item.kind for item in items}) == 1 else MOST

@@ -1,0 +1,160 @@
+"""What does the evidence alone support, when there is no model to read it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from llm import confidence
+from llm.analysis import Analysis
+from llm.evidence import ANOMALY, CHANGE, RELATED_ALERT, Case, EvidenceItem
+from llm.fence import neutral
+from llm.planted import harmless, reads_like_an_order
+from llm.relevance import identity
+from llm.wording import clipped, labels_text, relative_time
+
+_MOST_LISTED = 6
+_SUMMARY = 160
+_RELEVANT = 0.2  # what weighs less is listed, but not called a likely cause
+
+
+def evidence_only(case: Case, reason: str | None, *, question_digest: str = "", duration_s: float = 0.0) -> Analysis:
+    """An analysis made of this case's own evidence: the likeliest lead, what to look at first, and the rest by weight.
+
+    `reason` is why no model was asked or believed. It is the outcome `evidence_only` whatever there is; the less there
+    is, the lower its confidence.
+    """
+    return Analysis(
+        outcome="evidence_only",
+        model_name=None,
+        root_cause=_root_cause(case),
+        mitigation=first_steps(case),
+        analysis=listing(case),
+        cited=_cited(case),
+        confidence=confidence.without_model(case),
+        question_digest=question_digest,
+        reason=reason,
+        duration_s=duration_s,
+    )
+
+
+def insufficient(case: Case, model: str, *, question_digest: str, said: str = "") -> Analysis:
+    """An analysis that says that a model read the evidence and found no cause in it."""
+    return Analysis(
+        outcome="insufficient",
+        model_name=model,
+        root_cause=f"The evidence does not show why {_alert(case)} fired.",
+        mitigation=first_steps(case),
+        analysis=f"{said}\n\n{listing(case)}".strip(),
+        cited=_cited(case),
+        confidence=confidence.when_unknown(case),
+        question_digest=question_digest,
+        reason="the model found no cause in the evidence",
+    )
+
+
+def first_steps(case: Case) -> str:
+    """What to look at first, in our own words; nothing here does harm when it is wrong."""
+    steps = list(_steps(case))
+    return "\n".join(f"{place}. {step}" for place, step in enumerate(steps, start=1))
+
+
+def listing(case: Case) -> str:
+    """The evidence in order of weight, one line each."""
+    items = case.beside_the_alert
+    if not items:
+        return (
+            f"Nothing but {_alert(case)} itself is recorded: no change, no other alert, no anomaly around its start. "
+            "Change events and metrics of the same service would make the next analysis better."
+        )
+    shown = [
+        f"- {item.id}, {_kind(item)}, {relative_time(item.at, _start(case))}: {_told(item)}"
+        for item in items[:_MOST_LISTED]
+    ]
+    rest = len(items) - _MOST_LISTED
+    more = [f"- and {rest} more of less weight"] if rest > 0 else []
+    return "\n".join((f"Evidence around {_alert(case)}, the strongest first:", *shown, *more))
+
+
+def _root_cause(case: Case) -> str:
+    leads = list(_leads(case))
+    if not leads:
+        return f"No cause of {_alert(case)} can be told from what is recorded."
+    first, *others = leads
+    text = f"The likeliest lead for {_alert(case)} is {_lead(case, first)}."
+    if others:
+        text += f" Also to be looked at: {'; '.join(_lead(case, item) for item in others)}."
+    return text
+
+
+def _leads(case: Case) -> Iterator[EvidenceItem]:
+    """The strongest item, then the best of each kind that says something else; at most three."""
+    relevant = [item for item in case.beside_the_alert if item.weight >= _RELEVANT]
+    kinds: list[str] = []
+    for item in relevant:
+        if item.kind in kinds or len(kinds) == 3:
+            continue
+        kinds.append(item.kind)
+        yield _earliest(case, relevant) if item.kind == RELATED_ALERT else item
+
+
+def _earliest(case: Case, items: list[EvidenceItem]) -> EvidenceItem:
+    """Of several alerts at once, the first one stands nearest to the cause."""
+    alerts = [item for item in items if item.kind == RELATED_ALERT]
+    return min(alerts, key=lambda item: (item.at is None, item.at or _start(case), -item.weight))
+
+
+def _steps(case: Case) -> Iterator[str]:
+    for item in _leads(case):
+        when = relative_time(item.at, _start(case))
+        match item.kind:
+            case "change":
+                yield (
+                    f"Compare the change in {item.id} ({_told(item)}, {when}) with the symptom; "
+                    "when it explains it, undo that change the way your team undoes changes."
+                )
+            case "related_alert":
+                yield f"Look at {item.id} first ({_told(item)}, {when}): it may be the cause of this alert."
+            case "anomaly":
+                yield f"Open the series of {item.id} ({_told(item)}, {when}) around the alert's start."
+            case _:
+                yield f"Look at {item.id} ({_told(item)}, {when})."
+    where = _where(case.subject.labels, 3)
+    yield f"Check the state of {where} now." if where else "Check the alerting rule's own expression now."
+
+
+def _cited(case: Case) -> tuple[str, ...]:
+    return tuple(item.id for item in _leads(case)) or (case.evidence[0].id,)
+
+
+def _lead(case: Case, item: EvidenceItem) -> str:
+    return f"{_kind(item)} {_told(item)} ({item.id}, {relative_time(item.at, _start(case))})"
+
+
+def _kind(item: EvidenceItem) -> str:
+    return {CHANGE: "the change", RELATED_ALERT: "the alert", ANOMALY: "the anomaly"}.get(
+        item.kind, f"the {neutral(item.kind).replace('_', ' ')}"
+    )
+
+
+def _told(item: EvidenceItem) -> str:
+    """The item's summary and where it was, unless it tells somebody to do something: then only where it was."""
+    where = _where(item.labels, 2)
+    if reads_like_an_order(item.summary, is_title=item.kind == CHANGE):
+        return f"on {where}" if where else "with a text that reads like an instruction"
+    summary = f'"{clipped(neutral(item.summary), _SUMMARY)}"'
+    return f"{summary} on {where}" if where else summary
+
+
+def _alert(case: Case) -> str:
+    name, where = case.subject.alert_name, _where(case.subject.labels, 3)
+    said = "the alert" if reads_like_an_order(name, is_title=True) else clipped(neutral(name), _SUMMARY)
+    return f"{said} ({where})" if where else said
+
+
+def _where(labels: Mapping[str, str], most: int) -> str:
+    return clipped(neutral(labels_text(identity(harmless(labels)), most)), _SUMMARY)
+
+
+def _start(case: Case) -> datetime:
+    return case.subject.starts_at
