@@ -1,0 +1,1 @@
+"""Workers: claim, compute or ask, keep."""

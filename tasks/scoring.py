@@ -1,0 +1,162 @@
+"""Score new samples: claim series, compute, keep; each sample once, whatever the broker does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from math import isfinite
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from sqlalchemy.exc import DBAPIError
+
+from db.models.sample import STATE_CODES
+from db.queries import progress
+from db.queries.progress import NewAnomaly, NewScore, Scored, SeriesClaim
+from db.session import Database
+from ml.artifact import Model
+from ml.errors import MemoryRejected
+from ml.scoring import Anomaly, Batch, Figures, score_batch
+from sensus import logs, metrics, times
+from tasks import signatures
+from tasks.app import app
+from tasks.base import SensusTask
+from tasks.in_force import InForce, Loaded
+
+log = logs.get_logger(__name__)
+
+SERIES_A_CLAIM = 64
+SAMPLES_A_CHUNK = 5_000
+# Longer than a claim of that size takes on a slow machine, and the longest wait for work that died with its worker.
+LEASE_S = 60.0
+REREADS = 3
+# A task ends well before the time limits of Celery; what is left goes on with the next message.
+BUDGET_S = 90.0
+
+_in_force = InForce()
+
+
+@app.task(base=SensusTask, bind=True)
+def score_series(self: SensusTask, *, series_ids: list[int]) -> None:
+    """Score the new samples of these series, of any when no ids are given."""
+    loaded = _in_force.get(self.database)
+    until = time.monotonic() + BUDGET_S
+    while time.monotonic() < until:
+        with self.transaction() as session:
+            claims = progress.claim(session, series_ids, limit=SERIES_A_CLAIM, lease_s=LEASE_S)
+        if not claims:
+            return
+        score_claims(self.database, loaded, claims)
+    signatures.score_series(series_ids=series_ids)
+
+
+def score_claims(database: Database, loaded: Loaded, claims: Sequence[SeriesClaim]) -> None:
+    """Score what was claimed and keep it; a series that fails costs its neighbours nothing."""
+    waiting = list(claims)
+    for reread in range(REREADS + 1):
+        with database.transaction() as session:
+            samples = progress.unscored_samples(session, waiting, limit=SAMPLES_A_CHUNK)
+        results, failed = [], []
+        for claim in waiting:
+            try:
+                results.append(_scored(loaded.model, claim, samples[claim.series_id]))
+            except SoftTimeLimitExceeded:
+                raise
+            except Exception:
+                log.exception("series_not_scored", series_id=claim.series_id, failures=claim.failures)
+                failed.append(claim)
+        if failed:
+            with database.transaction() as session:
+                progress.give_back(session, failed, failed=True)
+        changed = _keep(database, loaded, results, accept_late=reread == REREADS)
+        # A sample that slipped in behind the newest one read belongs before it: read again, in order.
+        waiting = [claim for claim in waiting if claim.series_id in changed]
+        if not waiting:
+            return
+
+
+def _keep(database: Database, loaded: Loaded, results: Sequence[Scored], *, accept_late: bool) -> frozenset[int]:
+    """Store the results, all in one transaction when that works, else one by one; which series changed meanwhile."""
+    try:
+        return _keep_together(database, loaded, results, accept_late=accept_late)
+    except DBAPIError as error:
+        log.warning("scores_kept_one_by_one", count=len(results), error=type(error.orig).__name__)
+    changed: set[int] = set()
+    for result in results:
+        try:
+            changed |= _keep_together(database, loaded, [result], accept_late=accept_late)
+        except DBAPIError:
+            log.exception("scores_not_kept", series_id=result.claim.series_id, failures=result.claim.failures)
+            with database.transaction() as session:
+                progress.give_back(session, [result.claim], failed=True)
+    return frozenset(changed)
+
+
+def _keep_together(
+    database: Database, loaded: Loaded, results: Sequence[Scored], *, accept_late: bool
+) -> frozenset[int]:
+    with database.transaction() as session:
+        stored = progress.keep(
+            session,
+            results,
+            model_version_id=loaded.key.id,
+            algorithm=loaded.model.algorithm,
+            accept_late=accept_late,
+        )
+    kept = [result for result in results if result.claim.series_id in stored.kept]
+    metrics.samples_scored.inc(sum(len(result.scores) for result in kept))
+    metrics.anomalies_detected.inc(sum(len(result.anomalies) for result in kept))
+    if stored.late:
+        metrics.samples_late.inc(stored.late)
+    return stored.changed
+
+
+def _scored(model: Model, claim: SeriesClaim, samples: Sequence[tuple[datetime, float]]) -> Scored:
+    # A NaN has no place in arithmetic that goes on for weeks: it is passed over, as it is offline.
+    usable = [(at, value) for at, value in samples if isfinite(value)]
+    moments = [at for at, _ in usable]
+    batch = _batch(model, claim, [times.to_epoch(at) for at in moments], [value for _, value in usable])
+    return Scored(
+        claim=claim,
+        until=claim.until if len(samples) < SAMPLES_A_CHUNK else samples[-1][0],
+        read=len(samples),
+        scores=[
+            NewScore(at, row.score, row.alert, STATE_CODES[row.state])
+            for at, row in zip(moments, batch.figures, strict=True)
+        ],
+        anomalies=[
+            NewAnomaly(at, row.score, row.alert, _told(row, row.anomaly, model.version))
+            for at, row in zip(moments, batch.figures, strict=True)
+            if row.anomaly is not None
+        ],
+        memory=batch.memory,
+    )
+
+
+def _batch(model: Model, claim: SeriesClaim, seconds: list[float], values: list[float]) -> Batch:
+    try:
+        return score_batch(model, claim.memory, seconds, values)
+    except MemoryRejected as refusal:
+        # Another release wrote it. A series that starts afresh warms up again; one that is stuck is never scored.
+        log.warning("series_starts_afresh", series_id=claim.series_id, reason=str(refusal))
+        return score_batch(model, None, seconds, values)
+
+
+def _told(row: Figures, anomaly: Anomaly, version: str) -> dict[str, object]:
+    return {
+        "value": row.value,
+        "threshold": anomaly.threshold,
+        "expected_low": _finite(anomaly.expected_low),
+        "expected_high": _finite(anomaly.expected_high),
+        "alert": row.alert,
+        "features": [
+            {"name": part.name, "value": _finite(part.value), "contribution": _finite(part.contribution)}
+            for part in anomaly.contributions
+        ],
+        "model_version": version,
+    }
+
+
+def _finite(value: float) -> float | None:
+    # JSON has no word for infinity, and PostgreSQL refuses it.
+    return value if isfinite(value) else None

@@ -1,0 +1,80 @@
+"""What happens around every task and worker: logs with the request's id, figures, and connections that end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import Any
+
+from celery import signals
+from celery.exceptions import SoftTimeLimitExceeded
+
+from sensus import logs, metrics, settings
+from tasks.resources import close_resources
+
+log = logs.get_logger(__name__)
+
+# Celery says of each task that it came and went; a metric tells that better.
+_CHATTY = ("celery.app.trace", "celery.beat", "celery.worker.consumer.connection")
+_began: dict[str, float] = {}
+
+
+@signals.setup_logging.connect
+def set_up_logging(**_: Any) -> None:
+    """Celery's loggers go through ours; that this exists keeps Celery from setting up its own."""
+    current = settings.current()
+    logs.configure(current.log_level, current.log_format)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(current.log_level)))
+
+
+@signals.worker_process_init.connect
+def begin_process(**_: Any) -> None:
+    """A child knows nothing of what its parent was doing."""
+    logs.unbind_all()
+    _began.clear()
+
+
+@signals.worker_process_shutdown.connect
+def end_process(pid: int | None = None, **_: Any) -> None:
+    """A child that ends leaves no connection open."""
+    close_resources()
+    metrics.forget_process(pid or os.getpid())
+
+
+@signals.task_prerun.connect
+def begin_task(task_id: str = "", task: Any = None, **_: Any) -> None:
+    """Every line of the task carries the id of the request that caused it."""
+    request_id = logs.sane_request_id(getattr(task.request, "request_id", None))
+    logs.bind(request_id=request_id, task=task.name, task_id=task_id)
+    _began[task_id] = time.perf_counter()
+
+
+@signals.task_postrun.connect
+def end_task(task_id: str = "", task: Any = None, state: str | None = None, **_: Any) -> None:
+    """The figures of the task that has ended."""
+    began = _began.pop(task_id, None)
+    if began is not None:
+        metrics.task_duration.labels(task.name).observe(time.perf_counter() - began)
+    metrics.tasks_run.labels(task.name, (state or "unknown").lower()).inc()
+    logs.unbind_all()
+
+
+@signals.task_failure.connect
+def tell_failure(exception: BaseException | None = None, **_: Any) -> None:
+    """What failed, before Celery's own line with the traceback."""
+    out_of_time = isinstance(exception, SoftTimeLimitExceeded)
+    log.error("task_failed", error=type(exception).__name__, out_of_time=out_of_time)
+
+
+@signals.worker_ready.connect
+def look_for_unfinished_work(sender: Any = None, **_: Any) -> None:
+    """What was left when the stack stopped is taken up at once, not at the next full minute."""
+    app = getattr(sender, "app", None)
+    if app is not None and "maintenance" in app.amqp.queues.consume_from:
+        headers = {"request_id": logs.new_request_id()}
+        try:
+            app.send_task("tasks.upkeep.sweep", expires=55, headers=headers, retry=False)
+        except Exception as error:
+            log.warning("message_not_sent", task="sweep", error=type(error).__name__)

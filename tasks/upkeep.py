@@ -1,0 +1,179 @@
+"""Find work whose message was lost, and keep house: partitions, retention."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from functools import partial
+
+from db import outbox
+from db.queries import analyses, models, partitions, progress, runs, upkeep
+from llm.client import ping
+from llm.errors import LLMError
+from sensus import audit, logs, metrics
+from tasks import signatures
+from tasks.app import app
+from tasks.base import SensusTask
+from tasks.evidence import answer_meanwhile
+from tasks.in_force import bring_builtin
+
+log = logs.get_logger(__name__)
+
+SERIES_A_SWEEP = 20_000
+SERIES_A_MESSAGE = 500
+ANALYSES_A_SWEEP = 200
+REPLACEMENTS_A_SWEEP = 20
+UNANSWERED_A_SWEEP = 1_000
+# Who asked less long ago than this has a message under way.
+_FRESH_S = 20.0
+_PING_S = 3.0
+_GIVEN_UP = "its worker died or failed in it again and again"
+
+# Scores tell by which version they were made; a nightly version each, this outlives the retention of scores.
+_MODELS_KEPT = 60
+_RUNS_KEPT_DAYS = 90
+_HOUSE_BUDGET_S = 200.0
+
+Part = Callable[[SensusTask], int]
+
+
+@app.task(base=SensusTask, bind=True)
+def sweep(self: SensusTask) -> None:
+    """Look for all kinds of unfinished work and knock for it; one kind's trouble is not another's."""
+    parts: dict[str, Part] = {
+        "audit": _relay,
+        "model": _model,
+        "series": _series,
+        "given_up": _give_up,
+        "analyses": _analyses,
+        "unanswered": _unanswered,
+        "replaceable": _replaceable,
+        "runs": _runs,
+    }
+    for kind, part in parts.items():
+        try:
+            found = part(self)
+        except Exception as error:
+            log.warning("sweep_part_failed", kind=kind, error=type(error).__name__, reason=str(error)[:200])
+            continue
+        if found:
+            metrics.sweep_found.labels(kind).inc(found)
+            log.info("sweep_found", kind=kind, count=found)
+
+
+@app.task(base=SensusTask, bind=True)
+def keep_house(self: SensusTask) -> None:
+    """Make the partitions to come, drop the old ones, and forget what is past its retention."""
+    settings = self.settings
+    days = settings.retention_days
+    with self.transaction() as session:
+        made = partitions.make(session, sample_days=days)
+    forgotten: dict[str, int] = {}
+    until = time.monotonic() + _HOUSE_BUDGET_S
+    for kind in upkeep.KINDS:
+        kept_days = max(days, upkeep.AUDIT_DAYS) if kind == "audit" else days
+        forgotten[kind] = _forget(self, kind, kept_days, until)
+    with self.transaction() as session:
+        forgotten["runs"] = runs.forget_old(session, days=_RUNS_KEPT_DAYS)
+        forgotten["models"] = models.forget_old(session, keep=_MODELS_KEPT)
+    # Last, because it may have to wait for a lock in vain; all that comes before is then done.
+    with self.transaction() as session:
+        upkeep.wait_briefly(session)
+        dropped = partitions.drop(session, sample_days=days, score_days=settings.score_retention_days)
+    log.info("house_kept", made=len(made), dropped=len(dropped), **forgotten)
+
+
+def _forget(task: SensusTask, kind: upkeep.Kind, days: int, until: float) -> int:
+    """Portion by portion, each its own transaction; what time is left for tomorrow's run is no loss."""
+    total = 0
+    while time.monotonic() < until:
+        with task.transaction() as session:
+            gone = upkeep.forget(session, kind, days=days)
+        total += gone
+        if gone < upkeep.PORTION:
+            break
+    return total
+
+
+def _model(task: SensusTask) -> int:
+    """A fresh system gets its model here, so that the first samples need not wait for it."""
+    with task.transaction() as session:
+        if models.in_force(session) is not None:
+            return 0
+    bring_builtin(task.database)
+    return 1
+
+
+def _relay(task: SensusTask) -> int:
+    return outbox.relay(task.database, partial(audit.append_batch, task.resources.redis))
+
+
+def _series(task: SensusTask) -> int:
+    if _queued(task, "anomaly") > SERIES_A_SWEEP // SERIES_A_MESSAGE:
+        return 0
+    with task.transaction() as session:
+        ids = progress.unscored(session, limit=SERIES_A_SWEEP)
+    for start in range(0, len(ids), SERIES_A_MESSAGE):
+        signatures.score_series(series_ids=ids[start : start + SERIES_A_MESSAGE])
+    return len(ids)
+
+
+def _give_up(task: SensusTask) -> int:
+    with task.transaction() as session:
+        failed = analyses.give_up(session, reason=_GIVEN_UP)
+    if failed:
+        log.error("analyses_given_up", analysis_ids=failed[:20], count=len(failed))
+    return len(failed)
+
+
+def _analyses(task: SensusTask) -> int:
+    # Each message here may take minutes. One for each waiting analysis and minute would fill the queue for ever
+    # with knocks at doors that others have opened since.
+    room = ANALYSES_A_SWEEP - _queued(task, "llm")
+    if room <= 0:
+        return 0
+    with task.transaction() as session:
+        ids = analyses.waiting(session, limit=room, older_than_s=_FRESH_S)
+    signatures.analyse(analysis_ids=ids)
+    return len(ids)
+
+
+def _unanswered(task: SensusTask) -> int:
+    return answer_meanwhile(task.database, limit=UNANSWERED_A_SWEEP)
+
+
+def _replaceable(task: SensusTask) -> int:
+    room = REPLACEMENTS_A_SWEEP - _queued(task, "llm")
+    if room <= 0:
+        return 0
+    with task.transaction() as session:
+        ids = analyses.replaceable(session, limit=room)
+    if not ids or not _model_answers(task):
+        return 0
+    signatures.analyse(analysis_ids=ids)
+    return len(ids)
+
+
+def _runs(task: SensusTask) -> int:
+    with task.transaction() as session:
+        waiting = runs.waiting(session)
+    knock: dict[str, Callable[[uuid.UUID], None]] = {
+        "train": lambda run_id: signatures.train(run_id=run_id),
+        "evaluate": lambda run_id: signatures.evaluate(run_id=run_id),
+    }
+    for run_id, kind in waiting:
+        knock[kind](run_id)
+    return len(waiting)
+
+
+def _model_answers(task: SensusTask) -> bool:
+    try:
+        return ping(task.settings.ollama_url, task.settings.llm_model, timeout_s=_PING_S).has_model
+    except LLMError:
+        return False
+
+
+def _queued(task: SensusTask, queue: str) -> int:
+    """How many messages wait in a queue; with Redis as the broker, a queue is a list of its name."""
+    return int(task.resources.redis.llen(queue))
