@@ -1,0 +1,1 @@
+"""HTTP only: parse, store, knock, answer."""

@@ -1,0 +1,54 @@
+"""How much memory and time do our processes take?  Those that share their figures on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from sensus import metrics
+
+_PID = re.compile(r"_(\d+)\.db$")
+_QUEUE = re.compile(r"^--queues=(\w+)$")
+
+
+def families() -> Iterator[Metric]:
+    """Resident memory and CPU time of each process, by its name in the process table."""
+    memory = GaugeMetricFamily(
+        "sensus_process_resident_memory_bytes", "Resident memory of a process.", labels=["process", "pid"]
+    )
+    cpu = CounterMetricFamily("sensus_process_cpu_seconds", "CPU time of a process.", labels=["process", "pid"])
+    for pid in sorted(_pids()):
+        try:
+            process = psutil.Process(pid)
+            with process.oneshot():
+                labels = [_name(process.cmdline()), str(pid)]
+                times = process.cpu_times()
+                memory.add_metric(labels, process.memory_info().rss)
+                cpu.add_metric(labels, times.user + times.system)
+        except psutil.Error:
+            continue  # it has ended meanwhile; its files are left behind on purpose, for the totals
+    yield memory
+    yield cpu
+
+
+def _pids() -> set[int]:
+    """This process, and each that has written figures into the shared directory."""
+    pids = {os.getpid()}
+    if metrics.is_shared():
+        found = (_PID.search(path.name) for path in Path(os.environ[metrics.DIRECTORY_VARIABLE]).glob("*.db"))
+        pids.update(int(match[1]) for match in found if match)
+    return pids
+
+
+def _name(command: list[str]) -> str:
+    if any("gunicorn" in word for word in command):
+        return "web"
+    for word in command:
+        if match := _QUEUE.match(word):
+            return f"worker-{match[1]}"
+    return next((name for name in ("beat", "flower") if name in command), "other")

@@ -1,0 +1,68 @@
+"""Anomalies as they are asked for and answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields, pre_dump, validate
+
+from db.queries.analysis_reads import Found
+from web.pages import PageSchema
+from web.schemas.fields import Moment, Number
+from web.schemas.selection import SelectionSchema
+
+
+class AnomaliesQuery(SelectionSchema, PageSchema):
+    """Filters of a list of anomalies; all must hold."""
+
+    one_metric = False
+
+    min_score = fields.Float(
+        validate=validate.Range(min=0, max=1), metadata={"description": "Least score, from 0 (ordinary) to 1"}
+    )
+
+
+class Contribution(Schema):
+    """What one feature added to the score."""
+
+    name = fields.String()
+    value = Number(allow_none=True)
+    contribution = Number(allow_none=True)
+
+
+class AnomalyAnswer(Schema):
+    """One sample that was found strange."""
+
+    id = fields.Integer()
+    metric_name = fields.String()
+    labels = fields.Dict(keys=fields.String(), values=fields.String())
+    timestamp = Moment(metadata={"description": "Time of the sample"})
+    value = Number(allow_none=True)
+    score = Number(allow_none=True, metadata={"description": "From 0 (ordinary) to 1 (strange), for ranking"})
+    alert = Number(allow_none=True, metadata={"description": "From 0 to 1, calibrated between series, for paging"})
+    threshold = Number(allow_none=True, metadata={"description": "What `alert` had to reach"})
+    expected_low = Number(allow_none=True)
+    expected_high = Number(allow_none=True)
+    features = fields.List(fields.Nested(Contribution), metadata={"description": "Strongest first"})
+    model_version = fields.String(allow_none=True)
+    created_at = Moment()
+
+    @pre_dump
+    def _flatten(self, found: Found, **_: Any) -> dict[str, Any]:
+        row = found.result
+        return {
+            **row.analysis_data,
+            "id": row.id,
+            "metric_name": found.metric_name,
+            "labels": found.labels,
+            "timestamp": row.sample_at,
+            "score": row.score,
+            "created_at": row.created_at,
+        }
+
+
+class AnomaliesAnswer(Schema):
+    """A page of anomalies, newest sample first."""
+
+    items = fields.List(fields.Nested(AnomalyAnswer))
+    next_cursor = fields.String(allow_none=True)

@@ -1,0 +1,54 @@
+"""A change event as JSON."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from db.queries.events import NewEvent
+from sensus import times
+from sensus.errors import Unreadable
+from web import bodies
+from web.schemas.ingest_limits import NotStorable, check_pairs, check_text
+
+_URL_BYTES = 2_048
+
+
+class EventIn(msgspec.Struct):
+    """A change that may explain what follows.  Without a timestamp it is of now."""
+
+    kind: Literal["deploy", "config", "scale", "feature_flag", "other"]
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+    labels: dict[str, str] | None = None
+    timestamp: str | float | None = None
+    url: str | None = None
+
+
+_EVENT = msgspec.json.Decoder(EventIn)
+
+
+def read(body: bytes, received_at: datetime) -> NewEvent:
+    """The event of a body.  Raises Unreadable when it is no JSON object, Invalid when a field is not as it must be."""
+    if isinstance(bodies.open_json(body), list):
+        raise Unreadable("send one event as a JSON object")
+    try:
+        event = _EVENT.decode(body)
+    except msgspec.ValidationError as error:
+        field, message = bodies.what_is_wrong(error)
+        raise bodies.invalid({field or "body": message}) from None
+    labels = event.labels or {}
+    try:
+        check_text(event.title, "title", 2_000)
+        check_pairs(labels, "labels")
+        check_text(event.url or "", "url", _URL_BYTES)
+        if event.url and not event.url.startswith(("http://", "https://")):
+            # It becomes a link in the console, where another scheme could be a script.
+            raise NotStorable("bad_url", "url", "must start with http:// or https://")
+        at = received_at if event.timestamp is None else times.parse(event.timestamp)
+    except NotStorable as error:
+        raise bodies.invalid({error.field: str(error)}) from None
+    except times.BadTime as error:
+        raise bodies.invalid({"timestamp": str(error)}) from None
+    return NewEvent(event.kind, event.title, labels, at, event.url, timed=event.timestamp is not None)

@@ -1,0 +1,184 @@
+"""Samples as JSON, one or many: which of them can be stored, and what is wrong with the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import msgspec
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from db.queries.samples import NewSamples
+from db.queries.series import SeriesKey
+from sensus import times
+from web import bodies
+from web.schemas.ingest_limits import METRIC_NAME_CHARACTERS, MOST_SAMPLES, NotStorable, check_pairs
+
+AHEAD = timedelta(minutes=10)
+# One JSON object per sample: the same series a thousand times is one check, and one object here.
+Pairs = tuple[tuple[str, str], ...]
+
+
+class SampleIn(msgspec.Struct, gc=False):
+    """One value of a series.  Without a timestamp it is of now."""
+
+    metric_name: str
+    metric_value: float
+    labels: dict[str, str] | None = None
+    timestamp: str | float | None = None
+
+
+class SamplesIn(msgspec.Struct):
+    """Several samples."""
+
+    metrics: list[SampleIn]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A sample that is not stored."""
+
+    index: int
+    field: str
+    message: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one request brought."""
+
+    samples: NewSamples
+    refused: list[Refused]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The work on one request."""
+
+    received_at: datetime
+    oldest: datetime
+    newest: datetime
+    samples: NewSamples = field(default_factory=NewSamples)
+    refused: list[Refused] = field(default_factory=list)
+    # Of each series that was seen: its place in `samples`, or why it can't be stored.
+    seen: dict[tuple[str, Pairs], int | NotStorable] = field(default_factory=dict)
+    well_formed: int = 0
+
+    def add(self, index: int, sample: SampleIn) -> None:
+        try:
+            place = self._series(sample)
+            at = self._time(sample.timestamp)
+            self.well_formed += 1
+            self._accept(place, at, sample.metric_value)
+        except NotStorable as error:
+            self.refuse(index, error.field, str(error), error.reason)
+
+    def refuse(self, index: int, field_: str, message: str, reason: str) -> None:
+        self.refused.append(Refused(index, field_, message, reason))
+
+    def _series(self, sample: SampleIn) -> int:
+        labels = sample.labels or {}
+        key = (sample.metric_name, tuple(labels.items()))
+        place = self.seen.get(key)
+        if place is None:
+            try:
+                _check_series(sample.metric_name, labels)
+                place = self.samples.place_of(SeriesKey(sample.metric_name, tuple(sorted(labels.items()))))
+            except NotStorable as error:
+                place = error
+            self.seen[key] = place
+        if isinstance(place, NotStorable):
+            raise place
+        return place
+
+    def _time(self, value: str | float | None) -> datetime:
+        if value is None:
+            return self.received_at
+        try:
+            return times.parse(value)
+        except times.BadTime as error:
+            raise NotStorable("invalid", "timestamp", str(error)) from None
+
+    def _accept(self, place: int, at: datetime, value: float) -> None:
+        if at < self.oldest:
+            raise NotStorable("too_old", "timestamp", f"older than {times.isoformat(self.oldest)}, which is not kept")
+        if at > self.newest:
+            raise NotStorable("too_far_ahead", "timestamp", "more than 10 minutes ahead of the server's clock")
+        self.samples.add(place, at, value)
+
+
+_SAMPLE = msgspec.json.Decoder(SampleIn)
+_SAMPLES = msgspec.json.Decoder(list[SampleIn])
+_BATCH = msgspec.json.Decoder(SamplesIn)
+
+
+def read(body: bytes, received_at: datetime, *, retention_days: int) -> Batch:
+    """The samples of a body.  One odd sample never costs its neighbours.
+
+    Raises Unreadable when the body is no JSON, Invalid when not one sample has the right form, and
+    RequestEntityTooLarge when there are too many.
+    """
+    reading = _Reading(received_at, received_at - timedelta(days=retention_days), received_at + AHEAD)
+    typed = _typed(body)
+    if typed is not None:
+        _refuse_too_many(len(typed))
+        for index, sample in enumerate(typed):
+            reading.add(index, sample)
+        prefix = "metrics." if body.lstrip()[:1] == b"{" else ""
+    else:
+        items, prefix = _items(body)
+        _refuse_too_many(len(items))
+        for index, raw in enumerate(items):
+            try:
+                reading.add(index, _SAMPLE.decode(raw))
+            except msgspec.ValidationError as error:
+                reading.refuse(index, *bodies.what_is_wrong(error), "invalid")
+    if reading.refused and not reading.well_formed:
+        raise bodies.invalid({_path(prefix, refused): refused.message for refused in reading.refused})
+    return Batch(reading.samples, reading.refused)
+
+
+_ALONE = "alone"
+
+
+def _typed(body: bytes) -> list[SampleIn] | None:
+    """All samples in one step, or None when the body needs a closer look."""
+    try:
+        body.decode()
+        return _SAMPLES.decode(body) if body.lstrip()[:1] == b"[" else _BATCH.decode(body).metrics
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def _items(body: bytes) -> tuple[list[msgspec.Raw], str]:
+    """The samples, closed, and what their paths begin with."""
+    opened = bodies.open_json(body)
+    if isinstance(opened, list):
+        return opened, ""
+    if "metrics" in opened:
+        return bodies.items_of(opened["metrics"], "metrics"), "metrics."
+    return [msgspec.Raw(body)], _ALONE
+
+
+def _path(prefix: str, refused: Refused) -> str:
+    if prefix == _ALONE:
+        return refused.field or "body"
+    return f"{prefix}{refused.index}" + (f".{refused.field}" if refused.field else "")
+
+
+def _refuse_too_many(count: int) -> None:
+    if count > MOST_SAMPLES:
+        raise RequestEntityTooLarge(f"{count} samples; send at most {MOST_SAMPLES} in one request")
+
+
+def _check_series(name: str, labels: dict[str, str]) -> None:
+    # Any text is a name, as in Prometheus 3: dotted names of other senders are none the worse.
+    if not name.strip() or len(name) > METRIC_NAME_CHARACTERS or "\0" in name:
+        raise NotStorable(
+            "invalid", "metric_name", f"must have 1 to {METRIC_NAME_CHARACTERS} characters and contain no NUL"
+        )
+    try:
+        check_pairs(labels, "labels")
+    except NotStorable as error:
+        raise NotStorable("invalid", error.field, str(error)) from None
