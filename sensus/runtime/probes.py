@@ -1,0 +1,38 @@
+"""Is a process ready?  Asked from outside, as those will who depend on it."""
+
+from __future__ import annotations
+
+import http.client
+
+from celery import Celery
+
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - recognised here, not bound.
+_TIMEOUT_S = 2.0
+
+
+def http_ok(host: str, port: int, path: str) -> bool:
+    """Whether a GET answers 200 in time."""
+    connection = http.client.HTTPConnection(_EVERYWHERE.get(host, host), port, timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def worker_answers(redis_url: str, node: str) -> bool:
+    """Whether the Celery worker of this name answers a ping."""
+    app = Celery(broker=redis_url, set_as_current=False)
+    app.conf.broker_transport_options = {
+        "socket_connect_timeout": _TIMEOUT_S,
+        "socket_timeout": _TIMEOUT_S,
+        "max_retries": 0,
+    }
+    try:
+        return bool(app.control.ping(destination=[node], timeout=1.0))
+    except Exception:
+        return False  # Whatever kombu or redis raise, the worker has not answered.
+    finally:
+        app.close()

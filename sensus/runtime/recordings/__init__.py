@@ -1,0 +1,1 @@
+"""A recorded incident: its series, alerts and changes."""

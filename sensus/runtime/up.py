@@ -1,0 +1,214 @@
+"""`sensus up`: the whole stack in the foreground, with one command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from sensus import metrics, settings
+from sensus.errors import SensusError
+from sensus.runtime import demo, leftovers, ports, secrets
+from sensus.runtime.lock import FolderLock
+from sensus.runtime.postgres import EmbeddedPostgres
+from sensus.runtime.processes import SERVERS, ProcessSpec, Stack, process_table
+from sensus.runtime.redis_server import EmbeddedRedis
+from sensus.runtime.supervisor import Supervisor, terminal_console
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What this start runs, and where."""
+
+    settings: settings.Settings  # complete: every address and secret is there
+    stack: Stack
+    first_start: bool
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of `sensus up`."""
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, help="folder of servers, secrets and schedules (SENSUS_DATA_DIR)"
+    )
+    parser.add_argument("--port", type=int, help="port of the API (SENSUS_PORT); 0 picks free ports for everything")
+    parser.add_argument("--demo", action="store_true", help="replay a recorded incident, to see what Sensus does")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start everything, print where it is, and keep it running until somebody stops it."""
+    current = _with_options(settings.load(), arguments)
+    with FolderLock(current.data_dir):
+        run_file = current.data_dir / settings.RUN_FILE
+        # One that was left by a kill would send programs to a stack that is gone.
+        run_file.unlink(missing_ok=True)
+        # Its mark on all that it starts; what an earlier start left behind is found by it.
+        mark = str(current.data_dir.resolve())
+        leftovers.clear(mark)
+        plan = make_plan(current)
+        try:
+            with Supervisor(terminal_console(), run=mark) as supervisor:
+                _start(supervisor, plan, run_file)
+                if arguments.demo:
+                    _start_demo(supervisor, plan)
+                supervisor.run()
+        finally:
+            run_file.unlink(missing_ok=True)
+    return 0
+
+
+def make_plan(current: settings.Settings) -> Plan:
+    """Choose ports, make or find the secrets, and lay down the process table's parameters."""
+    folder = current.data_dir.resolve()
+    first_start = not (folder / secrets.FILE).exists()
+    port = ports.choose(current.port, "SENSUS_PORT", host=current.host)
+    flower_port = ports.choose(current.flower_port, "SENSUS_FLOWER_PORT")
+    made = secrets.load(folder)
+    postgres = redis = None
+    update: dict[str, Any] = {"data_dir": folder, "port": port, "flower_port": flower_port}
+    if current.database_url is None:
+        postgres = EmbeddedPostgres(folder / "postgres", 0)
+        postgres.prepare()  # ends a server left by a kill, which would hold the port
+        postgres.port = ports.choose(current.postgres_port, "SENSUS_POSTGRES_PORT")
+        update["database_url"] = SecretStr(postgres.url)
+    if current.redis_url is None:
+        redis = EmbeddedRedis(folder / "redis", 0)
+        redis.stop_leftover()
+        redis.port = ports.choose(current.redis_port, "SENSUS_REDIS_PORT")
+        update["redis_url"] = SecretStr(redis.url)
+    for name in ("jwt_secret", "admin_password", "source_key"):
+        if getattr(current, name) is None:
+            update[name] = SecretStr(getattr(made, name))
+    complete = current.model_copy(update=update)
+    stack = Stack(
+        data_dir=folder,
+        environment=_environment(complete),
+        redis_url=complete.require_redis_url(),
+        host=complete.host,
+        port=port,
+        flower_port=flower_port,
+        flower_password=_revealed(complete.admin_password),
+        web_workers=complete.web_workers,
+        web_threads=complete.web_threads,
+        worker_concurrency=complete.worker_concurrency,
+        postgres=postgres,
+        redis=redis,
+    )
+    return Plan(complete, stack, first_start)
+
+
+def _with_options(current: settings.Settings, arguments: argparse.Namespace) -> settings.Settings:
+    update: dict[str, Any] = {}
+    if arguments.data is not None:
+        update["data_dir"] = arguments.data
+    if arguments.port is not None:
+        update["port"] = arguments.port
+        if arguments.port == 0:
+            update |= dict.fromkeys(("flower_port", "postgres_port", "redis_port"), 0)
+    return current.model_copy(update=update)
+
+
+def _start(supervisor: Supervisor, plan: Plan, run_file: Path) -> None:
+    metrics.share_between_processes(_metrics_folder(plan.settings.data_dir))
+    table = process_table(plan.stack)
+    servers, ours = _split(table)
+    supervisor.say(f"starting in {plan.settings.data_dir}")
+    if servers:
+        supervisor.start(servers)
+    supervisor.say(f"database is at {_call('db.cli:prepare', plan.settings)}")
+    _call("web.cli:prepare_access", plan.settings)
+    supervisor.start(ours)
+    secrets.write_private(run_file, json.dumps(_run_facts(plan), indent=2) + "\n")
+    for line in _table(plan, supervisor.pids):
+        supervisor.say(line)
+
+
+def _split(table: tuple[ProcessSpec, ...]) -> tuple[list[ProcessSpec], list[ProcessSpec]]:
+    return [spec for spec in table if spec.name in SERVERS], [spec for spec in table if spec.name not in SERVERS]
+
+
+def _call(name: str, current: settings.Settings) -> Any:
+    # What runs upward is a name in a string: the ground floor imports nothing that stands on it.
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)(current)
+
+
+def _environment(complete: settings.Settings) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(settings.PREFIX)}
+    for field, value in complete:
+        if value is None:
+            continue
+        text = (
+            ",".join(value)
+            if isinstance(value, tuple)
+            else _revealed(value)
+            if isinstance(value, SecretStr)
+            else str(value)
+        )
+        environment[settings.PREFIX + field.upper()] = text
+    environment[metrics.DIRECTORY_VARIABLE] = str(_metrics_folder(complete.data_dir))
+    return environment
+
+
+def _metrics_folder(data_dir: Path) -> Path:
+    return data_dir / "metrics"
+
+
+def _revealed(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()
+
+
+def _address(host: str, port: int) -> str:
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{reachable}:{port}"
+
+
+def _run_facts(plan: Plan) -> dict[str, Any]:
+    return {
+        "pid": os.getpid(),
+        "api": _address(plan.settings.host, plan.settings.port),
+        "flower": _address("127.0.0.1", plan.settings.flower_port),
+        "database_url": plan.settings.require_database_url().replace("postgresql+psycopg://", "postgresql://", 1),
+        "redis_url": plan.settings.require_redis_url(),
+        "admin": {"username": "admin", "password": _revealed(plan.settings.admin_password)},
+        "api_key": _revealed(plan.settings.source_key),
+    }
+
+
+def _table(plan: Plan, pids: dict[str, int]) -> list[str]:
+    facts = _run_facts(plan)
+    where = {
+        "web": f"{facts['api']}  (docs at /docs, webhook at /api/v1/alerts)",
+        "flower": f"{facts['flower']}  (login: admin)",
+        "postgres": f"127.0.0.1:{getattr(plan.stack.postgres, 'port', '')}",
+        "redis": f"127.0.0.1:{getattr(plan.stack.redis, 'port', '')}",
+    }
+    lines = ["", f"{'process':20} {'pid':>8}  where"]
+    lines += [f"{name:20} {pid:>8}  {where.get(name, '')}" for name, pid in pids.items()]
+    if plan.first_start:
+        lines += ["", "shown once, kept in " + str(plan.settings.data_dir / secrets.FILE)]
+        lines += [f"{'admin login':20} admin / {facts['admin']['password']}", f"{'API key':20} {facts['api_key']}"]
+    lines += ["", "ready; Ctrl-C stops everything in order"]
+    return lines
+
+
+def _start_demo(supervisor: Supervisor, plan: Plan) -> None:
+    def work() -> None:
+        facts = _run_facts(plan)
+        try:
+            demo.replay(facts["api"], facts["api_key"], supervisor.say)
+        except SensusError as error:
+            supervisor.say(str(error))
+
+    _in_background(work)
+
+
+def _in_background(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="demo", daemon=True).start()
