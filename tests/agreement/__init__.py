@@ -1,0 +1,1 @@
+"""Names that live in two places stay the same in both."""

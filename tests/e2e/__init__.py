@@ -1,0 +1,1 @@
+"""The whole of `sensus up`, as a user sees it."""

@@ -1,0 +1,176 @@
+"""Lists stay quick on full tables: every statement behind them walks an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from psycopg.types.json import Jsonb
+from sqlalchemy import ClauseElement, TextClause, text
+from sqlalchemy.orm import Session
+
+from db.models.analysis import ANOMALY, LLM
+from db.queries import alert_reads, analysis_reads, model_reads, sample_reads, series_reads
+from db.queries.alert_reads import AlertFilter
+from db.queries.analysis_reads import AnomalyFilter
+from db.queries.labels import Matcher
+from db.queries.series_reads import Selector
+from db.session import Database
+from tests.integration.read.rows import NOON, fill
+from tests.servers import PrivateServers
+
+_ALERTS = """
+    INSERT INTO alerts (fingerprint, alert_name, severity, labels, annotations, starts_at, status)
+    SELECT md5(i::text), 'Alert' || i % 200, CASE WHEN i % 1000 = 0 THEN 'page' ELSE 'info' END,
+           jsonb_build_object('instance', 'web-' || i % 5000, 'job', 'node'), '{}',
+           now() - make_interval(mins => 50000 - i), CASE WHEN i > 49900 THEN 'firing' ELSE 'resolved' END
+    FROM generate_series(1, 50000) AS i
+"""
+_SERIES = """
+    INSERT INTO series (metric_name, labels, digest)
+    SELECT 'metric' || i % 200, jsonb_build_object('instance', 'web-' || i), sha256(i::text::bytea)
+    FROM generate_series(1, 10000) AS i
+"""
+_PROGRESS = "INSERT INTO series_progress (series_id, newest_at) SELECT id, now() FROM series"
+_SAMPLES = """
+    INSERT INTO samples SELECT series.id, now() - make_interval(mins => m), m
+    FROM series, generate_series(1, 2000) AS m WHERE series.id <= 50
+"""
+_SCORES = "INSERT INTO scores SELECT series_id, timestamp, 0.5, 0.1, 1, 1 FROM samples"
+_ANOMALIES = """
+    INSERT INTO ai_analysis_results (analysis_type, series_id, sample_at, score, analysis_data)
+    SELECT 'anomaly_detection', 1 + i % 10000, now() - make_interval(mins => i), 0.5 + i % 50 / 100.0, '{}'
+    FROM generate_series(1, 20000) AS i
+"""
+_ANALYSES = """
+    INSERT INTO ai_analysis_results (analysis_type, alert_id)
+    SELECT 'llm_analysis', id FROM alerts WHERE id % 50 = 0
+"""
+
+
+@pytest.fixture(scope="module")
+def filled(servers: PrivateServers, template: str) -> Iterator[Session]:
+    url = servers.new_database(template)
+    database = Database(url, statement_timeout_ms=0)
+    with database.transaction() as session:
+        fill(session, _ALERTS, _SERIES, _PROGRESS, _SAMPLES, _SCORES, _ANALYSES, _ANOMALIES, _ANALYSES)
+    with database.transaction() as session:
+        yield session
+    database.close()
+    servers.drop_database(url)
+
+
+def nodes(session: Session, query: ClauseElement, **parameters: object) -> list[dict[str, Any]]:
+    """Every node of the plan, as it ran with values that the planner could see."""
+    if isinstance(query, TextClause):
+        told = session.execute(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}"), parameters).scalar_one()
+    else:
+        compiled: Any = query.compile(session.get_bind(), compile_kwargs={"render_postcompile": True})
+        given = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in compiled.params.items()}
+        explained = session.connection().exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {compiled}", given)
+        told = explained.scalar_one()
+    return list(_walk(told[0]["Plan"]))
+
+
+def _walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from _walk(child)
+
+
+def assert_by_index(found: list[dict[str, Any]], *, most_rows: int) -> None:
+    """Nothing is read from end to end, and not many rows are looked at."""
+    kinds = [node["Node Type"] for node in found]
+    assert "Seq Scan" not in kinds, kinds
+    for node in found:
+        looked_at = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        assert looked_at <= most_rows, node
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        AlertFilter(),
+        AlertFilter(status="firing"),
+        AlertFilter(status="resolved"),
+        AlertFilter(severity="page"),
+        AlertFilter(severity="nobody wrote this"),
+        AlertFilter(alert_name="Alert7"),
+        AlertFilter(alert_name="nobody wrote this"),
+        AlertFilter(alert_name="Alert7", status="firing"),
+        AlertFilter(labels=(Matcher("instance", "=", "web-17"),)),
+        AlertFilter(labels=(Matcher("instance", "=", "nobody wrote this"),)),
+        AlertFilter(labels=(Matcher("job", "=", "node"),)),
+        AlertFilter(since=NOON + timedelta(hours=12)),
+        AlertFilter(since=NOON - timedelta(days=20), until=NOON - timedelta(days=20) + timedelta(hours=1)),
+    ],
+)
+def test_alerts_are_found_by_an_index(filled: Session, wanted: AlertFilter) -> None:
+    for before_id in (None, 40_000):
+        query = alert_reads.newest_first_query(wanted, limit=50, before_id=before_id)
+        # Of 50,000; a filter may read all of the few that it finds, and sort them.
+        assert_by_index(nodes(filled, query), most_rows=1000)
+
+
+@pytest.mark.parametrize("analysis_type", [None, ANOMALY, LLM])
+def test_results_are_found_by_an_index(filled: Session, analysis_type: str | None) -> None:
+    for before_id in (None, 30_000):
+        query = analysis_reads.newest_first_query(analysis_type, limit=20, before_id=before_id)
+        assert_by_index(nodes(filled, query), most_rows=1100)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "most_rows"),
+    [
+        (AnomalyFilter(), 51),
+        (AnomalyFilter(since=NOON - timedelta(days=3), until=NOON - timedelta(days=2)), 51),
+        (AnomalyFilter(min_score=0.9), 400),
+        (AnomalyFilter(Selector("metric7", (Matcher("instance", "=", "web-207"),))), 51),
+        (AnomalyFilter(Selector("nobody wrote this")), 51),
+    ],
+)
+def test_anomalies_are_found_by_an_index(filled: Session, wanted: AnomalyFilter, most_rows: int) -> None:
+    for before in (None, (NOON - timedelta(days=1), 15_000)):
+        found = nodes(filled, analysis_reads.anomalies_query(wanted, limit=50, before=before))
+        assert_by_index(found, most_rows=most_rows)
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        Selector("metric7"),
+        Selector("nobody wrote this"),
+        Selector("metric7", (Matcher("instance", "=", "web-207"),)),
+        Selector("metric7", (Matcher("instance", "=~", "web-2.*"), Matcher("job", "!=", "x"))),
+    ],
+)
+def test_series_are_found_by_an_index(filled: Session, selector: Selector) -> None:
+    for alive_since in (None, NOON):
+        found = nodes(filled, series_reads.find_query(selector, limit=100, alive_since=alive_since))
+        assert_by_index(found, most_rows=100)
+
+
+@pytest.mark.parametrize("step_s", [None, 300])
+def test_samples_of_a_range_are_read_from_that_range_only(filled: Session, step_s: int | None) -> None:
+    end = filled.execute(text("SELECT now()")).scalar_one() - timedelta(minutes=500)
+    given: dict[str, object] = {
+        "series_ids": [3, 5],
+        "start": end - timedelta(minutes=100),
+        "end": end,
+        "most": 1000,
+        **({} if step_s is None else {"step_s": step_s}),
+    }
+    found = nodes(filled, sample_reads.points_statement(step_s), **given)
+    assert_by_index(found, most_rows=202)
+
+
+def test_scores_are_read_in_order_as_far_as_the_page_goes(filled: Session) -> None:
+    found = nodes(filled, sample_reads.scored_query(3, start=None, end=None, limit=100))
+    assert_by_index(found, most_rows=100)
+    assert "Sort" not in [node["Node Type"] for node in found]
+
+
+def test_versions_are_read_without_their_bytes(filled: Session) -> None:
+    assert "artifact" not in str(model_reads.newest_first_query(limit=10))

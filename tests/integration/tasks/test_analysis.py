@@ -1,0 +1,381 @@
+"""Root-cause analyses in the worker: never lost, never twice, and bettered when the model is back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from pydantic import SecretStr
+from sqlalchemy import text, update
+from sqlalchemy.orm import Session
+
+from db.models import Alert, AnalysisResult
+from db.queries import analyses
+from db.queries.analyses import AnalysisClaim, Answer
+from db.session import Database
+from sensus import times
+from sensus.settings import Settings
+from tests.integration.tasks.conftest import Put, Sent
+from tests.integration.tasks.made import add_alert, add_analysis, add_change, wave
+from tests.ollama_server import OllamaServer
+
+
+@pytest.fixture
+def ollama() -> Iterator[OllamaServer]:
+    with OllamaServer() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def closed_breaker() -> None:
+    """No test sees what the model did to the one before."""
+    from tasks import analysis
+
+    analysis._breakers.clear()
+
+
+@pytest.fixture
+def with_model(worker: Settings, ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch) -> OllamaServer:
+    point_to(worker, ollama.url, monkeypatch)
+    return ollama
+
+
+def point_to(worker: Settings, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on this worker's model server is there."""
+    import os
+
+    from tasks import resources
+
+    there = resources._opened[os.getpid()]
+    changed = Settings(
+        _env_file=None,
+        **worker.model_dump(exclude={"ollama_url", "database_url", "redis_url", "jwt_secret"}),
+        database_url=SecretStr(worker.require_database_url()),
+        redis_url=worker.redis_url,
+        ollama_url=url,
+    )
+    monkeypatch.setitem(resources._opened, os.getpid(), resources.Resources(changed, there.database, there.redis))
+
+
+def analyse(analysis_id: int) -> None:
+    from tasks.analysis import analyse as task
+
+    task(analysis_id=analysis_id)
+
+
+def stored(session: Session, analysis_id: int) -> AnalysisResult:
+    return session.get_one(AnalysisResult, analysis_id, populate_existing=True)
+
+
+def incident(session: Session) -> int:
+    """An alert with a deploy of the same service before it, and its waiting analysis."""
+    start = times.now() - timedelta(minutes=10)
+    alert = add_alert(session, starts_at=start)
+    add_change(session, "Deploy checkout 2.4.1", at=start - timedelta(minutes=7), service="checkout")
+    add_alert(session, "DatabaseSlow", starts_at=start - timedelta(minutes=2), labels={"service": "checkout"})
+    return add_analysis(session, alert)
+
+
+def test_the_models_answer_is_kept_with_the_evidence_it_cites(with_model: OllamaServer, session: Session) -> None:
+    analysis_id = incident(session)
+    analyse(analysis_id)
+    row = stored(session, analysis_id)
+    assert (row.status, row.outcome, row.lease_until, row.failures) == ("done", "model", None, 0)
+    assert row.model_name
+    known = {item["id"] for item in row.analysis_data["evidence"]}
+    assert row.analysis_data["cited"]
+    assert set(row.analysis_data["cited"]) <= known
+    assert row.analysis_data["root_cause"]
+    assert row.analysis_data["cached"] is False
+    assert row.confidence_score is not None
+    assert 0 <= row.confidence_score <= 1
+    kinds = {item["kind"]: item for item in row.analysis_data["evidence"]}
+    assert "Deploy checkout 2.4.1" in kinds["change"]["summary"]
+    assert kinds["related_alert"]["summary"].startswith("DatabaseSlow")
+
+
+def test_without_a_model_the_evidence_answers(worker: Settings, session: Session) -> None:
+    analysis_id = incident(session)
+    analyse(analysis_id)
+    row = stored(session, analysis_id)
+    assert (row.status, row.outcome, row.lease_until) == ("done", "evidence_only", None)
+    assert "Deploy checkout 2.4.1" in row.analysis_data["root_cause"] + row.analysis_data["analysis"]
+    assert "no model server answers" in row.analysis_data["reason"]
+
+
+def test_while_the_model_is_asked_the_evidence_already_answers(
+    with_model: OllamaServer, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks import analysis
+
+    analysis_id = incident(session)
+    seen: list[AnalysisResult] = []
+    real = analysis.Analyst.analyse
+
+    def looked(self: Any, case: Any) -> Any:
+        row = stored(session, analysis_id)
+        seen.append(AnalysisResult(status=row.status, outcome=row.outcome, analysis_data=row.analysis_data))
+        return real(self, case)
+
+    monkeypatch.setattr(analysis.Analyst, "analyse", looked)
+    analyse(analysis_id)
+    assert (seen[0].status, seen[0].outcome) == ("running", "evidence_only")
+    assert seen[0].analysis_data["root_cause"]
+    assert stored(session, analysis_id).outcome == "model"
+
+
+def test_a_sweep_betters_the_answer_once_the_model_is_back(
+    sent: Sent, session: Session, ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch, worker: Settings
+) -> None:
+    from tasks.upkeep import sweep
+
+    analysis_id = incident(session)
+    analyse(analysis_id)
+    sweep()
+    assert sent.of("analyse") == []  # nobody to ask
+    point_to(worker, ollama.url, monkeypatch)
+    from tasks import analysis
+
+    analysis._breakers.clear()
+    sweep()
+    assert sent.of("analyse") == [{"analysis_id": analysis_id}]
+    analyse(analysis_id)
+    assert (stored(session, analysis_id).status, stored(session, analysis_id).outcome) == ("done", "model")
+    sent.messages.clear()
+    sweep()
+    assert sent.of("analyse") == []
+
+
+def test_an_old_answer_of_a_resolved_alert_stays_as_it_is(with_model: OllamaServer, session: Session) -> None:
+    alert = add_alert(session, status="resolved")
+    analysis_id = add_analysis(
+        session,
+        alert,
+        status="done",
+        outcome="evidence_only",
+        created_at=times.now() - timedelta(hours=25),
+    )
+    analyse(analysis_id)
+    assert with_model.requests == []
+    session.execute(update(Alert).values(status="firing"))
+    analyse(analysis_id)
+    assert stored(session, analysis_id).outcome == "model"
+
+
+def test_the_same_question_is_answered_from_the_day_before(with_model: OllamaServer, session: Session) -> None:
+    start = times.now() - timedelta(minutes=5)
+    alerts = [add_alert(session, starts_at=start, fingerprint=name) for name in ("a", "b")]
+    session.execute(update(Alert).values(annotations={}))
+    first = add_analysis(session, alerts[0])
+    analyse(first)
+    asked = len(with_model.requests)
+    second = add_analysis(session, alerts[1])
+    analyse(second)
+    one, two = stored(session, first), stored(session, second)
+    assert one.question_digest == two.question_digest
+    assert len(with_model.requests) == asked
+    assert two.outcome == "model"
+    assert two.analysis_data["cached"] is True
+    assert two.analysis_data["root_cause"] == one.analysis_data["root_cause"]
+    by_hand = add_analysis(session, alerts[1], automatic=False)
+    analyse(by_hand)
+    assert len(with_model.requests) == asked + 1, "who asks for a fresh analysis gets one"
+
+
+def test_in_a_storm_those_who_wait_for_the_model_have_the_evidence_meanwhile(
+    sent: Sent, with_model: OllamaServer, session: Session
+) -> None:
+    from tasks.upkeep import sweep
+
+    first, second = incident(session), incident(session)
+    seen: list[AnalysisResult] = []
+    with_model.say = lambda _prompt: seen.append(stored(session, second)) or "{}"  # type: ignore[func-returns-value]
+    analyse(first)
+    assert [(row.status, row.outcome, row.attempt) for row in seen[:1]] == [("pending", "evidence_only", 0)]
+    third = incident(session)
+    sweep()
+    waiting = stored(session, third)
+    assert (waiting.status, waiting.outcome) == ("pending", "evidence_only")
+    assert waiting.analysis_data["root_cause"]
+    with_model.say = None
+    analyse(third)
+    assert (stored(session, third).status, stored(session, third).outcome) == ("done", "model")
+
+
+def test_a_message_that_comes_twice_asks_once(with_model: OllamaServer, session: Session) -> None:
+    analysis_id = incident(session)
+    analyse(analysis_id)
+    asked = len(with_model.requests)
+    analyse(analysis_id)
+    assert len(with_model.requests) == asked
+    assert stored(session, analysis_id).attempt == 1
+
+
+def test_who_finishes_late_changes_nothing(worker: Settings, database: Database, session: Session) -> None:
+    analysis_id = incident(session)
+    with database.transaction() as mine:
+        slow = analyses.claim(mine, analysis_id, lease_s=60)
+    assert slow is not None
+    session.execute(update(AnalysisResult).values(lease_until=times.now() - timedelta(seconds=1)))
+    analyse(analysis_id)
+    before = stored(session, analysis_id).analysis_data
+    with database.transaction() as mine:
+        assert not analyses.finish(mine, slow, _answer("model", "too late"))
+        assert not analyses.keep_provisional(mine, slow, _answer("evidence_only", "too late"))
+    assert stored(session, analysis_id).analysis_data == before
+
+
+def test_an_analysis_that_fails_again_and_again_is_given_up_and_keeps_its_text(
+    sent: Sent, database: Database, session: Session
+) -> None:
+    from tasks.upkeep import sweep
+
+    analysis_id = incident(session)
+    for _ in range(analyses.MOST_FAILURES):
+        with database.transaction() as mine:
+            claim = analyses.claim(mine, analysis_id, lease_s=60)
+            assert claim is not None
+            analyses.keep_provisional(mine, claim, _answer("evidence_only", "what is known"))
+        session.execute(update(AnalysisResult).values(lease_until=times.now() - timedelta(seconds=1)))
+    with database.transaction() as mine:
+        assert analyses.claim(mine, analysis_id, lease_s=60) is None
+    sweep()
+    row = stored(session, analysis_id)
+    assert row.status == "failed"
+    assert row.outcome == "evidence_only"
+    assert row.analysis_data["root_cause"] == "what is known"
+    assert "again and again" in row.analysis_data["reason"]
+
+
+def test_a_failure_of_ours_gives_the_analysis_back(
+    worker: Settings, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks import analysis
+
+    analysis_id = incident(session)
+    monkeypatch.setattr(analysis, "case_of", lambda *_a, **_k: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        analyse(analysis_id)
+    row = stored(session, analysis_id)
+    assert row.status == "running"
+    assert row.lease_until is not None
+    assert row.lease_until < times.now() + timedelta(seconds=60)
+
+
+def test_a_useless_answer_is_not_asked_for_again_at_once(with_model: OllamaServer, session: Session) -> None:
+    with_model.play("not_json")
+    analysis_id = incident(session)
+    analyse(analysis_id)
+    row = stored(session, analysis_id)
+    assert (row.status, row.outcome, row.failures) == ("done", "evidence_only", 1)
+    assert row.lease_until is not None
+    assert row.lease_until > times.now() + timedelta(minutes=4)
+
+
+def test_anomalies_of_the_same_service_are_evidence(worker: Settings, session: Session, put: Put) -> None:
+    from tasks.scoring import score_series
+
+    put(wave(900, spikes=range(890, 900)), "latency", service="checkout")
+    put(wave(900, spikes=range(890, 900)), "latency", service="mail")
+    score_series(series_ids=[])
+    analysis_id = add_analysis(session, add_alert(session, starts_at=times.now() - timedelta(minutes=5)))
+    analyse(analysis_id)
+    found = [item for item in stored(session, analysis_id).analysis_data["evidence"] if item["kind"] == "anomaly"]
+    assert [item["labels"] for item in found] == [{"service": "checkout"}]
+    assert found[0]["summary"].startswith("latency was ")
+
+
+def test_evidence_is_bounded_however_much_is_recorded(worker: Settings, session: Session) -> None:
+    start = times.now() - timedelta(minutes=5)
+    for place in range(150):
+        add_alert(session, f"Other{place}", starts_at=start - timedelta(seconds=place), fingerprint=str(place))
+    analysis_id = add_analysis(session, add_alert(session, starts_at=start))
+    analyse(analysis_id)
+    assert len(stored(session, analysis_id).analysis_data["evidence"]) == 30
+
+
+def test_no_order_of_workers_loses_or_doubles_an_analysis(database: Database, session: Session) -> None:
+    """Claims, crashes, late finishers and sweeps in any order: one holder at a time, and the holder's word stands."""
+
+    class Claims(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            session.execute(text("DELETE FROM alerts"))
+            self.id = add_analysis(session, add_alert(session, fingerprint="x", starts_at=times.now()))
+            self.claims: list[AnalysisClaim] = []
+            self.holder: int | None = None  # attempt of the one whose lease has not ended
+            self.ended: set[int] = set()
+            self.final: str | None = None
+
+        @rule()
+        def claim(self) -> None:
+            with database.transaction() as mine:
+                claimed = analyses.claim(mine, self.id, lease_s=60)
+            if claimed is not None:
+                assert self.holder is None
+                assert self.final is None
+                assert all(claimed.attempt > earlier.attempt for earlier in self.claims)
+                self.holder = claimed.attempt
+                self.claims.append(claimed)
+
+        @precondition(lambda self: self.holder is not None)
+        @rule()
+        def lease_ends(self) -> None:
+            session.execute(update(AnalysisResult).values(lease_until=times.now() - timedelta(seconds=1)))
+            self.holder = None
+
+        @precondition(lambda self: self.claims)
+        @rule(data=st.data(), outcome=st.sampled_from(["model", "evidence_only"]))
+        def finish(self, data: st.DataObject, outcome: str) -> None:
+            claimed = data.draw(st.sampled_from(self.claims))
+            before = stored(session, self.id)
+            answer = _answer(outcome, f"attempt {claimed.attempt}")
+            with database.transaction() as mine:
+                if outcome == "model":
+                    kept = analyses.finish(mine, claimed, answer)
+                else:
+                    kept = analyses.finish_for_now(mine, claimed, answer, pause_s=0, blameless=True)
+            is_last = claimed is self.claims[-1]
+            may_end = (claimed.replaces and self.final is None) or claimed.attempt not in self.ended
+            assert kept == (is_last and may_end and before.status != "failed")
+            if kept:
+                self.ended.add(claimed.attempt)
+                self.holder = None
+                self.final = outcome if outcome == "model" else self.final
+
+        @rule()
+        def sweep(self) -> None:
+            with database.transaction() as mine:
+                found = analyses.waiting(mine, limit=10, older_than_s=-1) + analyses.replaceable(mine, limit=10)
+                given_up = analyses.give_up(mine, reason="again and again")
+            row = stored(session, self.id)
+            if given_up:
+                assert row.failures >= analyses.MOST_FAILURES
+                self.final = "failed"
+            elif row.status != "failed":
+                waits = self.holder is None and self.final is None and row.failures < analyses.MOST_FAILURES
+                assert bool(found) == waits
+
+        @invariant()
+        def what_is_final_stays(self) -> None:
+            if self.final == "model":
+                assert stored(session, self.id).outcome == "model"
+
+    run_state_machine_as_test(
+        Claims,
+        settings=hypothesis_settings(
+            max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+
+
+def _answer(outcome: str, root_cause: str) -> Answer:
+    return Answer(
+        outcome=outcome, model_name=None, confidence=0.3, question_digest="x", data={"root_cause": root_cause}
+    )

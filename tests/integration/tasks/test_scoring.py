@@ -1,0 +1,240 @@
+"""Scoring in the worker: each sample once, in order, and the same figures as offline."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text, update
+from sqlalchemy.orm import Session
+
+from db.models import AnalysisResult, ModelVersion, SeriesProgress
+from db.queries import progress
+from db.session import Database
+from ml.builtin import builtin_model
+from sensus import times
+from sensus.settings import Settings
+from tasks.replay import replay
+from tests.integration.tasks.conftest import Put, Sent
+from tests.integration.tasks.made import scores_of, wave
+
+Rows = list[tuple[datetime, float]]
+
+
+def score(*series_ids: int) -> None:
+    from tasks.scoring import score_series
+
+    score_series(series_ids=list(series_ids))
+
+
+def offline(rows: Rows, folder: Path) -> list[tuple[datetime, float, float]]:
+    source, target = folder / "in.csv", folder / "out.csv"
+    with source.open("w") as file:
+        file.write("timestamp,value\n")
+        file.writelines(f"{times.isoformat(at)},{value!r}\n" for at, value in rows)
+    replay(source, target, builtin_model(), None)
+    with target.open() as file:
+        return [(times.parse(r["timestamp"]), float(r["score"]), float(r["alert"])) for r in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("batch", [1, 7, 500])
+def test_live_figures_equal_offline_figures_to_the_last_digit_whatever_the_batch(
+    worker: Settings, session: Session, put: Put, tmp_path: Path, batch: int
+) -> None:
+    rows = wave(60 if batch == 1 else 600, spikes=(20, 55, 400))
+    for start in range(0, len(rows), batch):
+        series_id = put(rows[start : start + batch])
+        score(series_id)
+        score()  # a message that comes twice finds nothing
+    assert scores_of(session, series_id) == offline(rows, tmp_path)
+
+
+def test_samples_of_one_batch_in_any_order_are_scored_in_the_order_of_time(
+    worker: Settings, session: Session, put: Put, tmp_path: Path
+) -> None:
+    rows = wave(300)
+    shuffled = random.Random(3).sample(rows, len(rows))
+    score(put(shuffled))
+    assert scores_of(session, 1) == offline(rows, tmp_path)
+
+
+def test_a_backlog_longer_than_a_chunk_is_scored_to_its_end(
+    worker: Settings, session: Session, put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.scoring.SAMPLES_A_CHUNK", 50)
+    rows = wave(230)
+    series_id = put(rows)
+    score()
+    assert scores_of(session, series_id) == offline(rows, tmp_path)
+
+
+def test_a_sample_that_slips_in_while_others_are_scored_is_scored_in_its_place(
+    worker: Settings,
+    database: Database,
+    session: Session,
+    put: Put,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = wave(120)
+    late = rows.pop(100)
+    series_id = put(rows)
+    _after_reading(monkeypatch, 1, lambda: put([late]))
+    score(series_id)
+    assert scores_of(session, series_id) == offline(sorted([*rows, late]), tmp_path)
+    assert session.get_one(SeriesProgress, series_id).late_samples == 0
+
+
+def test_after_three_rereads_what_slipped_in_counts_as_late(
+    worker: Settings, session: Session, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = wave(120)
+    slipping = [rows.pop(place) for place in (110, 90, 70, 50)]
+    series_id = put(rows)
+    _after_reading(monkeypatch, 4, lambda: put([slipping.pop()]))
+    score(series_id)
+    there = session.get_one(SeriesProgress, series_id)
+    assert there.late_samples == 1
+    assert there.scored_until == there.newest_at
+    assert there.lease_until is None
+    assert len(scores_of(session, series_id)) == 119
+
+
+def test_a_sample_behind_the_watermark_is_stored_and_not_scored(worker: Settings, session: Session, put: Put) -> None:
+    rows = wave(60)
+    late = rows.pop(30)
+    score(put(rows))
+    series_id = put([late])
+    score(series_id)
+    assert len(scores_of(session, series_id)) == 59
+    assert session.get_one(SeriesProgress, series_id).late_samples == 1
+
+
+def test_two_workers_on_one_series_keep_its_scores_once(
+    worker: Settings, database: Database, session: Session, put: Put, tmp_path: Path
+) -> None:
+    from tasks import scoring
+
+    rows = wave(100)
+    series_id = put(rows)
+    with database.transaction() as mine:
+        slow = progress.claim(mine, [series_id], limit=1, lease_s=60)
+    with database.transaction() as other:
+        assert progress.claim(other, [series_id], limit=1, lease_s=60) == []
+    _let_lease_end(session, series_id)
+    score(series_id)
+    scoring.score_claims(database, scoring._in_force.get(database), slow)  # comes late
+    assert scores_of(session, series_id) == offline(rows, tmp_path)
+
+
+def test_a_series_that_cannot_be_scored_costs_its_neighbours_nothing(
+    worker: Settings, session: Session, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks import scoring
+
+    good, bad, other = (put(wave(60), name) for name in ("good", "bad", "other"))
+    real = scoring._scored
+
+    def scored(model: Any, claim: Any, samples: Any) -> Any:
+        if claim.series_id == bad:
+            raise RuntimeError("of all things")
+        return real(model, claim, samples)
+
+    monkeypatch.setattr(scoring, "_scored", scored)
+    score()
+    assert len(scores_of(session, good)) == len(scores_of(session, other)) == 60
+    broken = session.get_one(SeriesProgress, bad)
+    assert broken.failures == 1
+    assert broken.lease_until is not None
+    assert broken.lease_until > times.now()
+
+
+def test_a_series_that_kills_its_worker_is_left_alone_for_a_day_after_eight_times(
+    worker: Settings, database: Database, session: Session, put: Put
+) -> None:
+    poison, fine = put(wave(10), "poison"), put(wave(10), "fine")
+    for attempt in range(progress.POISONED_FAILURES):
+        with database.transaction() as mine:
+            claims = progress.claim(mine, [poison, fine] if attempt == 0 else [poison], limit=10, lease_s=60)
+        assert poison in [claim.series_id for claim in claims]
+        # After its first failure it is claimed alone.
+        assert attempt == 0 or len(claims) == 1
+        _let_lease_end(session, poison)
+    with database.transaction() as mine:
+        assert progress.claim(mine, [poison], limit=10, lease_s=60) == []
+        assert poison not in progress.unscored(mine, limit=10)
+    _let_lease_end(session, poison, by=timedelta(days=1, minutes=1))
+    with database.transaction() as mine:
+        assert [claim.series_id for claim in progress.claim(mine, [poison], limit=10, lease_s=60)] == [poison]
+
+
+def test_a_memory_of_another_release_starts_the_series_afresh(worker: Settings, session: Session, put: Put) -> None:
+    rows = wave(80)
+    series_id = put(rows[:40])
+    score(series_id)
+    session.execute(update(SeriesProgress).values(memory=b"of another release"))
+    put(rows[40:])
+    score(series_id)
+    assert len(scores_of(session, series_id)) == 80
+
+
+def test_an_anomaly_is_stored_with_what_a_person_needs_to_judge_it(
+    worker: Settings, session: Session, put: Put
+) -> None:
+    rows = wave(900, spikes=range(850, 860))
+    series_id = put(rows)
+    score(series_id)
+    found = session.query(AnalysisResult).filter_by(analysis_type="anomaly_detection").order_by("sample_at").all()
+    spikes = [row for row in found if row.sample_at and row.sample_at >= rows[850][0]]
+    assert spikes, "a spike of 80 on a wave of 10 is an anomaly"
+    told = spikes[0].analysis_data
+    assert spikes[0].status == "done"
+    assert spikes[0].series_id == series_id
+    assert spikes[0].model_name == "isolation_forest"
+    assert spikes[0].confidence_score == told["alert"] >= told["threshold"]
+    assert told["expected_low"] < told["expected_high"] < told["value"]
+    assert told["model_version"] == "builtin-1"
+    assert {"name", "value", "contribution"} == set(told["features"][0])
+
+
+def test_a_fresh_database_gets_the_builtin_model_once(worker: Settings, session: Session, put: Put) -> None:
+    score(put(wave(20)))
+    score(put(wave(20), "mem"))
+    versions = session.query(ModelVersion).all()
+    assert [(row.version, row.is_active) for row in versions] == [("builtin-1", True)]
+    recorded = session.scalars(text("SELECT DISTINCT model_version_id FROM scores")).all()
+    assert recorded == [versions[0].id]
+
+
+def test_work_that_does_not_fit_into_a_task_goes_on_with_the_next_message(
+    sent: Sent, session: Session, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.scoring.BUDGET_S", 0.0)
+    score(put(wave(20)))
+    assert sent.of("score_series") == [{"series_ids": [1]}]
+
+
+def _after_reading(monkeypatch: pytest.MonkeyPatch, times_: int, happens: Callable[[], object]) -> None:
+    """Let something happen after each of the first reads of samples, when the worker has begun to compute."""
+    real = progress.unscored_samples
+    left = [times_]
+
+    def read(session: Session, *args: Any, **kwargs: Any) -> Any:
+        found = real(session, *args, **kwargs)
+        if left[0]:
+            left[0] -= 1
+            happens()
+        return found
+
+    monkeypatch.setattr(progress, "unscored_samples", read)
+
+
+def _let_lease_end(session: Session, series_id: int, by: timedelta = timedelta(seconds=1)) -> None:
+    session.execute(
+        update(SeriesProgress).where(SeriesProgress.series_id == series_id).values(lease_until=times.now() - by)
+    )

@@ -1,0 +1,198 @@
+"""The sweep finds what a lost message left; house-keeping forgets what is old and nothing else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis
+from sqlalchemy import func, select, text, update
+from sqlalchemy.orm import Session
+
+from db.models import Alert, AnalysisResult, AuditRecord, ChangeEvent, ModelVersion, Quarantined, Series, TaskRun
+from db.queries import models, outbox, runs
+from db.session import Database
+from sensus import times
+from sensus.settings import Settings
+from tests.integration.tasks.conftest import Put, Sent
+from tests.integration.tasks.made import add_alert, add_analysis, add_change, wave
+
+
+def sweep() -> None:
+    from tasks.upkeep import sweep as task
+
+    task()
+
+
+def keep_house() -> None:
+    from tasks.upkeep import keep_house as task
+
+    task()
+
+
+def test_a_sweep_knocks_for_all_that_waits(sent: Sent, database: Database, session: Session, put: Put) -> None:
+    series = [put(wave(5), name) for name in ("a", "b")]
+    old = times.now() - timedelta(minutes=1)
+    waiting = add_analysis(session, add_alert(session), created_at=old)
+    add_analysis(session, add_alert(session))  # its own message is under way
+    with database.transaction() as mine:
+        run_id, _ = runs.start(mine, "train", requested_by="user:ada", request_id=None)
+    sweep()
+    assert [sorted(arguments["series_ids"]) for arguments in sent.of("score_series")] == [series]
+    assert sent.of("analyse") == [{"analysis_id": waiting}]
+    assert sent.of("train") == [{"run_id": str(run_id)}]
+
+
+def test_a_sweep_moves_what_redis_missed(
+    sent: Sent, database: Database, redis_client: redis.Redis, session: Session
+) -> None:
+    with database.transaction() as mine:
+        outbox.add(mine, stream="metrics:raw", type="metric", facts={"accepted": 2}, request_id="r1", actor="key:1")
+    sweep()
+    entries: Any = redis_client.xrange("metrics:raw")
+    assert [entry["request_id"] for _, entry in entries] == ["r1"]
+    with database.transaction() as mine:
+        assert outbox.waiting(mine) == 0
+
+
+def test_trouble_with_one_kind_of_work_is_not_another_kinds(
+    sent: Sent, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks import upkeep
+
+    def broken(*_: object) -> int:
+        raise RuntimeError("out of paper")
+
+    monkeypatch.setattr(upkeep, "_relay", broken)
+    put(wave(5))
+    sweep()
+    assert len(sent.of("score_series")) == 1
+
+
+def test_a_full_queue_is_not_filled_further(sent: Sent, redis_client: redis.Redis, session: Session, put: Put) -> None:
+    from tasks.upkeep import ANALYSES_A_SWEEP, SERIES_A_MESSAGE, SERIES_A_SWEEP
+
+    add_analysis(session, add_alert(session), created_at=times.now() - timedelta(minutes=1))
+    put(wave(5))
+    redis_client.rpush("llm", *["a message"] * ANALYSES_A_SWEEP)
+    redis_client.rpush("anomaly", *["a message"] * (SERIES_A_SWEEP // SERIES_A_MESSAGE + 1))
+    sweep()
+    assert sent.messages == []
+
+
+def test_the_newest_analyses_come_first(sent: Sent, session: Session) -> None:
+    old = times.now() - timedelta(minutes=1)
+    ids = [add_analysis(session, add_alert(session, fingerprint=str(n)), created_at=old) for n in range(5)]
+    sweep()
+    assert [arguments["analysis_id"] for arguments in sent.of("analyse")] == sorted(ids, reverse=True)
+
+
+def test_house_keeping_forgets_what_is_past_its_retention_and_nothing_else(worker: Settings, session: Session) -> None:
+    now = times.now()
+    old, young = now - timedelta(days=91), now - timedelta(days=89)
+    for name, at in (("old", old), ("young", young)):
+        alert = add_alert(session, name, starts_at=at, created_at=at, last_received_at=at)
+        add_analysis(session, alert, status="done", outcome="evidence_only", created_at=at)
+        add_change(session, name, at=at).created_at = at
+        session.add(Quarantined(reason="nul", detail=name, payload="{}", created_at=at))
+        session.add(
+            AuditRecord(
+                action=name, actor="user:ada", at=now - (timedelta(days=366) if name == "old" else timedelta(days=364))
+            )
+        )
+    fires = add_alert(session, "fires for months", starts_at=old, created_at=old, last_received_at=now)
+    session.flush()
+    add_analysis(session, fires, status="pending", created_at=old)
+    keep_house()
+    assert set(session.scalars(select(Alert.alert_name))) == {"young", "fires for months"}
+    assert session.scalar(select(func.count(AnalysisResult.id))) == 2
+    assert list(session.scalars(select(ChangeEvent.title))) == ["young"]
+    assert list(session.scalars(select(Quarantined.detail))) == ["young"]
+    assert list(session.scalars(select(AuditRecord.action))) == ["young"]
+
+
+def test_a_series_goes_with_its_last_sample(worker: Settings, session: Session, put: Put) -> None:
+    from tasks.scoring import score_series
+
+    gone = put(wave(5, start=times.now() - timedelta(days=80)), "gone")
+    still = put(wave(5, start=times.now() - timedelta(days=80)), "still there")
+    put(wave(5), "fresh")
+    score_series(series_ids=[])
+    # Ten days and more pass, as far as the database can tell.
+    session.execute(text("UPDATE series SET created_at = created_at - interval '100 days'"))
+    session.execute(text("UPDATE series_progress SET newest_at = newest_at - interval '100 days' WHERE series_id <> 3"))
+    session.execute(text("DELETE FROM samples WHERE series_id = :id"), {"id": gone})
+    keep_house()
+    assert set(session.scalars(select(Series.id))) == {still, 3}
+
+
+def test_a_series_that_is_being_scored_or_written_is_left_alone(
+    worker: Settings, database: Database, session: Session, put: Put
+) -> None:
+    series_id = put(wave(1, start=times.now() - timedelta(days=80)))
+    session.execute(text("DELETE FROM samples"))
+    session.execute(text("UPDATE series SET created_at = now() - interval '100 days'"))
+    session.execute(text("UPDATE series_progress SET newest_at = now() - interval '100 days'"))
+    with database.transaction() as ingest:
+        ingest.execute(text("SELECT FROM series_progress WHERE series_id = :id FOR NO KEY UPDATE"), {"id": series_id})
+        keep_house()
+    assert session.scalar(select(func.count(Series.id))) == 1
+    session.execute(text("UPDATE series_progress SET lease_until = now()"))
+    keep_house()
+    assert session.scalar(select(func.count(Series.id))) == 1
+    session.execute(text("UPDATE series_progress SET lease_until = NULL"))
+    keep_house()
+    assert session.scalar(select(func.count(Series.id))) == 0
+
+
+def test_old_versions_go_but_never_what_a_rollback_needs(
+    worker: Settings, session: Session, database: Database
+) -> None:
+    for place in range(70):
+        session.execute(
+            text(
+                "INSERT INTO model_versions (version, algorithm, training_date, artifact, checksum, feature_names)"
+                " VALUES (:version, 'x', now(), '', '', '[]')"
+            ),
+            {"version": "builtin-1" if place == 0 else f"v{place}"},
+        )
+    for version in ("v1", "v2", "v3", "v69"):
+        with database.transaction() as mine:
+            models.activate(mine, version)
+    keep_house()
+    left = set(session.scalars(select(ModelVersion.version)))
+    assert {"builtin-1", "v1", "v2", "v3", "v69"} <= left
+    assert len(left) == 64
+    with database.transaction() as mine:
+        assert models.rollback(mine).version == "v3"
+
+
+def test_finished_runs_are_forgotten_and_unfinished_ones_are_not(
+    worker: Settings, session: Session, database: Database
+) -> None:
+    with database.transaction() as mine:
+        runs.start(mine, "train", requested_by="x", request_id=None)
+        runs.start(mine, "evaluate", requested_by="x", request_id=None)
+    session.execute(update(TaskRun).values(created_at=times.now() - timedelta(days=100)))
+    session.execute(update(TaskRun).where(TaskRun.kind == "train").values(state="done"))
+    keep_house()
+    assert list(session.scalars(select(TaskRun.kind))) == ["evaluate"]
+
+
+def test_partitions_past_the_retention_are_dropped(worker: Settings, session: Session) -> None:
+    session.execute(
+        text("CREATE TABLE samples_p20200106 PARTITION OF samples FOR VALUES FROM ('2020-01-06Z') TO ('2020-01-13Z')")
+    )
+    keep_house()
+    assert session.scalar(text("SELECT to_regclass('samples_p20200106')")) is None
+
+
+def test_a_fresh_system_has_its_model_after_the_first_sweep(worker: Settings, session: Session) -> None:
+    assert models.in_force(session) is None
+    sweep()
+    first = models.in_force(session)
+    assert first is not None
+    assert first.version == "builtin-1"
+    sweep()
+    assert models.in_force(session) == first

@@ -1,0 +1,172 @@
+"""Every promise of the product at full size, each on a stack started as a user starts it: `make prove`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests import scenarios
+from tests.ollama_server import OllamaServer
+from tests.servers import PrivateServers
+from tests.stack import environment, sensus_up
+
+ROOT = Path(__file__).parent.parent
+READY_S = 90.0
+NAB_FILE = "Twitter_volume_AAPL.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of the table."""
+
+    promise: str
+    held: bool
+    figure: str
+    seconds: float
+
+
+class Table:
+    """Runs proofs one after the other and keeps what came of each."""
+
+    def __init__(self, only: str) -> None:
+        self.lines: list[Line] = []
+        self._only = only
+
+    def prove(self, promise: str, work: Callable[..., str], *arguments: Any, **options: Any) -> None:
+        """Run one proof; a failure is a row of the table, not the end."""
+        if self._only not in promise:
+            return
+        print(f"... {promise}", flush=True)
+        began = time.monotonic()
+        try:
+            line = Line(promise, True, work(*arguments, **options), time.monotonic() - began)
+        except Exception as error:
+            traceback.print_exc()
+            line = Line(promise, False, str(error).splitlines()[0][:200], time.monotonic() - began)
+        self.lines.append(line)
+        print(f"{'held' if line.held else 'BROKEN'}: {line.promise}: {line.figure} ({line.seconds:.0f} s)", flush=True)
+
+    def print(self) -> int:
+        """The table as Markdown; the exit code."""
+        print("\n| promise | held | figure | s |\n|---|---|---|---|")
+        for line in self.lines:
+            print(f"| {line.promise} | {'yes' if line.held else '**no**'} | {line.figure} | {line.seconds:.0f} |")
+        return 0 if all(line.held for line in self.lines) else 1
+
+
+def main() -> int:
+    """Prove everything, or what `--only TEXT` names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", metavar="TEXT", help="only the promises that contain TEXT")
+    parser.add_argument("--series", type=Path, help=f"the series to score; default {NAB_FILE} of the shared data")
+    arguments = parser.parse_args()
+    series = arguments.series or next((ROOT.parent / "shared" / "data").rglob(NAB_FILE))
+    table = Table(arguments.only)
+    with tempfile.TemporaryDirectory(prefix="sensus-prove-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        _clones(table, folder)
+        _with_a_model(table, folder)
+        _without_a_model(table, folder, series)
+        _with_servers_of_ones_own(table, folder)
+    return table.print()
+
+
+def _clones(table: Table, folder: Path) -> None:
+    if os.geteuid() == 0:
+        with _closed_home() as home:
+            table.prove("make up as root, from a clone under its closed home, and again", _twice, home, home / "clone")
+        user = pwd.getpwnam("nobody")
+        home = folder / "ordinary"
+        home.mkdir()
+        table.prove("make up as an ordinary user, and again", _twice, home, home / "clone", user)
+    else:
+        home = folder / "ordinary"
+        home.mkdir()
+        table.prove("make up as an ordinary user, and again", _twice, home, home / "clone")
+
+
+def _twice(home: Path, clone: Path, user: pwd.struct_passwd | None = None) -> str:
+    """From clone to ready; stop; start again; everything is there."""
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    options: dict[str, Any] = {}
+    command = ["make", "up", f"ARGS=--port 0 --data {home / 'data'}"]
+    if user is not None:
+        # An interpreter below somebody else's closed home can't be used; Debian's can.
+        command.append("PYTHON=/usr/bin/python3")
+        subprocess.run(["chown", "-R", f"{user.pw_uid}:{user.pw_gid}", str(home)], check=True)
+        options = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    env = {**environment(), "HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")}
+    env.pop("VIRTUAL_ENV", None)
+    with sensus_up(home / "data", command=command, cwd=clone, env=env, timeout_s=300, **options) as up:
+        first_s = up.started_s
+        scenarios.captured_webhooks_become_ten_alerts(up)
+        scenarios.firing_alerts_are_analysed(up, outcome="evidence_only")
+        before = scenarios.snapshot(up)
+        stopped_s = up.stop()
+    with sensus_up(home / "data", command=command, cwd=clone, env=env, **options) as up:
+        second_s = up.started_s
+        there = scenarios.everything_is_there(up, before)
+    assert first_s < READY_S, f"ready after {first_s:.0f} s"
+    return f"ready after {first_s:.0f} s, stopped in {stopped_s:.1f} s, again ready after {second_s:.0f} s, {there}"
+
+
+def _with_a_model(table: Table, folder: Path) -> None:
+    with (
+        OllamaServer(models=("llama2:latest",)) as model,
+        sensus_up(folder / "model", env=environment(SENSUS_OLLAMA_URL=model.url)) as up,
+    ):
+        table.prove("captured webhooks, posted twice", scenarios.captured_webhooks_become_ten_alerts, up)
+        table.prove("analyses with a model", scenarios.firing_alerts_are_analysed, up, outcome="model")
+
+
+def _without_a_model(table: Table, folder: Path, series: Path) -> None:
+    with sensus_up(folder / "plain", env=environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9")) as up:
+        scenarios.captured_webhooks_become_ten_alerts(up)
+        table.prove("analyses without a model", scenarios.firing_alerts_are_analysed, up, outcome="evidence_only")
+        table.prove("a re-fire is a second episode", scenarios.a_refire_is_a_second_episode, up)
+        table.prove("bad input", scenarios.bad_input_gets_a_clear_error, up)
+        table.prove("a real Prometheus and Alertmanager", scenarios.a_real_alertmanager_delivers, up, folder / "peers")
+        for batch, kill, twice in ((500, False, False), (500, True, True), (7, True, False), (1, True, False)):
+            name = f"live equals offline: batches of {batch}{', worker killed' * kill}{', sent twice' * twice}"
+            out = folder / f"score-{batch}-{kill}-{twice}"
+            table.prove(name, scenarios.live_equals_offline, up, series, out, batch=batch, kill=kill, twice=twice)
+
+
+def _with_servers_of_ones_own(table: Table, folder: Path) -> None:
+    with PrivateServers(durable=True) as servers:
+        settings = {"SENSUS_DATABASE_URL": servers.database_url, "SENSUS_REDIS_URL": servers.redis_url}
+        with sensus_up(folder / "own", env=environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9", **settings)) as up:
+            table.prove(
+                "Redis stopped for 60 s in the middle of 200 webhooks",
+                scenarios.redis_may_be_away,
+                up,
+                servers.redis,
+                webhooks=200,
+                away_s=60.0,
+            )
+
+
+@contextmanager
+def _closed_home() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=".sensus-prove-", dir=Path.home()))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,447 @@
+"""What the product promises, each as a scenario on a running stack: small in the suite, at full size in `make prove`.
+
+Each returns a line with what was measured, and raises AssertionError when the promise does not hold.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+
+from sensus import times
+from tests.servers import RunningServer
+from tests.stack import Up, environment, wait_for
+
+DATA = Path(__file__).parent / "data"
+CAPTURES = DATA / "alertmanager"
+PEERS = ("prometheus", "prometheus-alertmanager")
+
+
+def captures() -> list[dict[str, Any]]:
+    """The bodies of the webhooks that a real Alertmanager sent, in order."""
+    return [json.loads(path.read_text())["body"] for path in sorted(CAPTURES.glob("*.json"))]
+
+
+def all_alerts(client: httpx.Client, **query: Any) -> list[dict[str, Any]]:
+    """Every alert that the list answers, page by page."""
+    return list(_pages(client, "/api/v1/alerts", query))
+
+
+def captured_webhooks_become_ten_alerts(up: Up) -> str:
+    """The captured webhooks give 10 alerts, 8 firing and 2 resolved; sent again, the same."""
+    with up.client() as client:
+
+        def post_all() -> list[dict[str, Any]]:
+            for body in captures():
+                answer = client.post("/api/v1/alerts", json=body)
+                assert answer.status_code == 202, answer.text
+                receipt = answer.json()
+                assert receipt["accepted"] == receipt["created"] + receipt["updated"] + receipt["duplicates"]
+            return sorted(all_alerts(client), key=lambda alert: alert["id"])
+
+        def history() -> dict[int, list[str]]:
+            ids = [alert["id"] for alert in all_alerts(client)]
+            return {i: [h["change"] for h in client.get(f"/api/v1/alerts/{i}").json()["history"]] for i in ids}
+
+        first, history_first = post_all(), history()
+        again, history_again = post_all(), history()
+    statuses = [alert["status"] for alert in first]
+    assert len(first) == 10, len(first)
+    assert (statuses.count("firing"), statuses.count("resolved")) == (8, 2), statuses
+    assert [(a["id"], a["status"]) for a in first] == [(a["id"], a["status"]) for a in again]
+    for alert in first:
+        gained = history_again[alert["id"]][len(history_first[alert["id"]]) :]
+        assert gained == (["reopened", "resolved"] if alert["status"] == "resolved" else []), gained
+    return "10 alerts, 8 firing, 2 resolved; again the same, history gained 2 reopened and 2 resolved"
+
+
+def a_refire_is_a_second_episode(up: Up) -> str:
+    """The same labels with a new startsAt after the end are a new row."""
+    labels = {"alertname": "Refire", "instance": f"refire-{time.time_ns()}"}
+    began = times.now() - timedelta(minutes=10)
+    episodes = [
+        {"status": "firing", "startsAt": times.isoformat(began)},
+        {
+            "status": "resolved",
+            "startsAt": times.isoformat(began),
+            "endsAt": times.isoformat(began + timedelta(minutes=2)),
+        },
+        {"status": "firing", "startsAt": times.isoformat(began + timedelta(minutes=5))},
+    ]
+    with up.client() as client:
+        for episode in episodes:
+            assert client.post("/api/v1/alerts", json=[{"labels": labels, **episode}]).status_code == 202
+        found = all_alerts(client, label=f"instance={labels['instance']}")
+    assert sorted(alert["status"] for alert in found) == ["firing", "resolved"]
+    assert len({alert["fingerprint"] for alert in found}) == 1
+    return "2 rows of one fingerprint"
+
+
+def firing_alerts_are_analysed(up: Up, *, outcome: str, within_s: float = 30.0) -> str:
+    """Each firing alert has a finished analysis with that outcome in time."""
+    began = time.monotonic()
+    with up.client() as client:
+        firing = all_alerts(client, status="firing")
+        assert firing
+        texts = set()
+        for alert in firing:
+            analysis = wait_for(
+                lambda alert=alert: _finished(client, alert["id"], outcome),
+                timeout_s=max(1.0, within_s - (time.monotonic() - began)),
+                what=f"an analysis of alert {alert['id']} with outcome {outcome}",
+            )
+            known = {item["id"] for item in analysis["evidence"]}
+            assert set(analysis["cited"]) <= known
+            assert 0 <= analysis["confidence"] <= 1
+            texts.add(analysis["root_cause"] + analysis["analysis"])
+        if outcome == "evidence_only":
+            assert len(texts) == len(firing), "two different alerts got the same text"
+    return f"{len(firing)} of {len(firing)} alerts within {time.monotonic() - began:.1f} s, outcome {outcome}"
+
+
+def live_equals_offline(up: Up, source: Path, folder: Path, *, batch: int, kill: bool, twice: bool) -> str:
+    """The live scores of a series equal those of `sensus score`, to the last digit."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = _shifted(source)
+    _write_series(folder / "in" / "series.csv", rows)
+    labels = {"run": f"{source.stem}-{batch}-{kill}-{twice}-{time.time_ns()}"}
+    samples = [
+        {"metric_name": "volume", "labels": labels, "timestamp": times.isoformat(at), "metric_value": value}
+        for at, value in rows
+    ]
+    batches = [samples[first : first + batch] for first in range(0, len(samples), batch)]
+    with up.client(up.unlimited_key()) as client:
+        for number, body in enumerate(batches):
+            if kill and number == len(batches) // 2:
+                wait_for(lambda: up.pids("worker-anomaly"), timeout_s=60, what="the scoring worker")
+                for pid in up.pids("worker-anomaly"):
+                    _kill(pid)
+            for _ in range(2 if twice else 1):
+                answer = client.post("/api/v1/metrics", json=body)
+                assert answer.status_code == 202, answer.text
+        expected = {at for at, _ in rows}
+        live = wait_for(
+            lambda: _scores(client, labels, rows, len(expected)), timeout_s=300, what="all scores", every_s=1
+        )
+    versions = {row[4] for row in live}
+    assert len(versions) == 1, versions
+    _sensus(
+        "score", "--input", folder / "in", "--output", folder / "out", "--retrain", "never", "--model", versions.pop()
+    )
+    offline: dict[datetime, tuple[float, float]] = {}
+    with (folder / "out" / "series.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            offline.setdefault(times.parse(row["timestamp"]), (float(row["score"]), float(row["alert"])))
+    differing = [row for row in live if offline[times.parse(row[0])] != (row[1], row[2])]
+    assert not differing, f"{len(differing)} of {len(live)} differ, the first: {differing[0]}"
+    how = f"batches of {batch}{', worker killed' * kill}{', sent twice' * twice}"
+    return f"{len(live)} of {len(expected)} scores equal ({how})"
+
+
+def redis_may_be_away(up: Up, redis: RunningServer, *, webhooks: int, away_s: float) -> str:
+    """With Redis stopped in the middle of webhooks all answers are 202, and afterwards every alert is analysed."""
+    run = f"outage-{time.time_ns()}"
+    slowest = 0.0
+    pause_s = away_s / (webhooks / 2)
+    with up.client(up.unlimited_key()) as client:
+        for number in range(webhooks):
+            if number == webhooks // 4:
+                redis.stop()
+                stopped_at = time.monotonic()
+            if number == webhooks * 3 // 4:
+                time.sleep(max(0.0, away_s - (time.monotonic() - stopped_at)))
+                redis.start()
+            began = time.monotonic()
+            answer = client.post(
+                "/api/v1/alerts", json=[{"labels": {"alertname": "Outage", "run": run, "n": str(number)}}]
+            )
+            slowest = max(slowest, time.monotonic() - began)
+            assert answer.status_code == 202, answer.text
+            if webhooks // 4 <= number < webhooks * 3 // 4:
+                time.sleep(pause_s)
+        alerts = all_alerts(client, label=f"run={run}")
+        assert len(alerts) == webhooks
+        began = time.monotonic()
+        for alert in alerts:
+            wait_for(
+                lambda alert=alert: _finished(client, alert["id"]), timeout_s=240, what=f"analysis of {alert['id']}"
+            )
+    took_s = time.monotonic() - began
+    return f"{webhooks} of {webhooks} answers 202 (slowest {slowest * 1000:.0f} ms), all analysed {took_s:.0f} s after"
+
+
+def bad_input_gets_a_clear_error(up: Up) -> str:
+    """Each kind of bad input gets its status, the one error shape, and no traceback anywhere."""
+    nested = "[" * 100_000 + "]" * 100_000
+    many = json.dumps({"metric_name": "m", "metric_value": 1, "labels": {f"l{n}": "v" for n in range(10_000)}})
+    odd_alert = '[{"labels": {"alertname": "Odd", "x": "a\\u0000b"}}, {"labels": {"alertname": "Good", "x": "1"}}]'
+    wide = json.dumps([{"labels": {"alertname": "Wide", **{f"l{n}": "v" for n in range(10_000)}}}])
+    far = json.dumps({"metric_name": "m", "metric_value": 1, "timestamp": "2999-01-01T00:00:00Z"})
+    key, as_json = up.facts["api_key"], {"Content-Type": "application/json"}
+    with up.admin() as admin:
+        reader = admin.post("/api/v1/keys", json={"name": "reader", "scopes": ["read"]}).json()["key"]
+    expired = _token(up, expires=times.now() - timedelta(minutes=1))
+    cases: list[tuple[str, str, str | bytes, dict[str, str], int]] = [
+        ("broken JSON", "/api/v1/alerts", '{"alerts": [', as_json, 400),
+        ("broken JSON", "/api/v1/metrics", "{", as_json, 400),
+        ("wrong types", "/api/v1/metrics", '{"metric_name": 5, "metric_value": "x"}', as_json, 422),
+        ("wrong types", "/api/v1/events", '{"kind": "party", "title": 7}', as_json, 422),
+        ("no object", "/api/v1/alerts", '"hello"', as_json, 400),
+        ("NaN", "/api/v1/metrics", '{"metric_name": "m", "metric_value": NaN}', as_json, 400),
+        ("Infinity", "/api/v1/metrics", '{"metric_name": "m", "metric_value": -Infinity}', as_json, 400),
+        ("1e999", "/api/v1/metrics", '{"metric_name": "m", "metric_value": 1e999}', as_json, 422),
+        ("100,000 brackets", "/api/v1/metrics", nested, as_json, 400),
+        ("not UTF-8", "/api/v1/alerts", b'[{"labels": {"a": "\xff"}}]', as_json, 400),
+        ("far future", "/api/v1/metrics", far, as_json, 202),
+        ("NUL in a metric", "/api/v1/metrics", '{"metric_name": "a\\u0000b", "metric_value": 1}', as_json, 422),
+        ("NUL in an alert", "/api/v1/alerts", odd_alert, as_json, 202),
+        ("10,000 labels", "/api/v1/metrics", many, as_json, 422),
+        ("10,000 labels", "/api/v1/alerts", wide, as_json, 202),
+        ("5 MB body", "/api/v1/metrics", b" " * 5_000_000, as_json, 413),
+        ("wrong content type", "/api/v1/alerts", "[]", {"Content-Type": "text/plain"}, 415),
+        ("no token", "/api/v1/alerts", "[]", {**as_json, "Authorization": ""}, 401),
+        ("expired token", "/api/v1/alerts", "[]", {**as_json, "Authorization": f"Bearer {expired}"}, 401),
+        ("wrong scope", "/api/v1/alerts", "[]", {**as_json, "Authorization": f"Bearer {reader}"}, 403),
+    ]
+    for name, path, body, headers, status in cases:
+        headers = {"Authorization": f"Bearer {key}", **headers}
+        if not headers["Authorization"]:
+            del headers["Authorization"]
+        answer = httpx.post(f"{up.api}{path}", content=body, headers=headers, timeout=30)
+        assert answer.status_code == status, f"{name} to {path}: {answer.status_code} {answer.text[:300]}"
+        told = answer.json()
+        assert told["request_id"] == answer.headers["X-Request-ID"]
+        if status >= 400:
+            assert {"code", "status", "message"} <= told.keys(), told
+            assert told["code"] == status
+        elif path.endswith("metrics"):
+            assert (told["accepted"], told["rejected"]) == (0, 1), told
+        else:
+            assert told["quarantined"] == 1, told
+    assert "Traceback" not in up.output()
+    return f"{len(cases)} of {len(cases)} kinds of bad input answered rightly, no traceback in any log"
+
+
+def a_real_alertmanager_delivers(up: Up, folder: Path, *, fires_s: float = 15.0) -> str:
+    """A rule of a real Prometheus fires and ends; through a real Alertmanager the alert's life arrives right."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"RealRule{time.time_ns()}"
+    ends = time.time() + fires_s
+    with (
+        _alertmanager(up, folder) as alertmanager,
+        _prometheus(folder, alertmanager, name, ends),
+        up.client() as client,
+    ):
+        firing = wait_for(lambda: all_alerts(client, alert_name=name), timeout_s=60, what="the firing alert")
+        assert firing[0]["status"] == "firing"
+        assert firing[0]["severity"] == "warning"
+        assert firing[0]["annotations"] == {"summary": "a rule of a real Prometheus"}
+        resolved = wait_for(
+            lambda: all_alerts(client, alert_name=name, status="resolved"), timeout_s=90, what="the resolved alert"
+        )
+        assert [alert["id"] for alert in resolved] == [firing[0]["id"]]
+        told = client.get(f"/api/v1/alerts/{firing[0]['id']}").json()
+    assert [entry["change"] for entry in told["history"]] == ["firing", "resolved"]
+    began, ended = times.parse(told["starts_at"]), times.parse(told["ends_at"])
+    assert times.to_epoch(began) < ends < times.to_epoch(ended) + 1
+    return f"firing and resolved arrived, one row, life of {(ended - began).total_seconds():.0f} s"
+
+
+def everything_is_there(up: Up, before: dict[str, Any]) -> str:
+    """What `snapshot` saw is still there after a restart."""
+    after = snapshot(up)
+    assert after == before
+    return f"{len(before['alerts'])} alerts, {before['samples']} samples, {before['analyses']} analyses still there"
+
+
+def snapshot(up: Up) -> dict[str, Any]:
+    """What is stored, as far as a restart must keep it."""
+    import psycopg
+
+    with psycopg.connect(up.facts["database_url"]) as connection, up.client() as client:
+        count = lambda table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: E731
+        alerts = sorted((a["id"], a["status"], a["starts_at"]) for a in all_alerts(client))
+        return {"alerts": alerts, "samples": count("samples"), "analyses": count("ai_analysis_results")}
+
+
+def _finished(client: httpx.Client, alert_id: int, outcome: str | None = None) -> dict[str, Any] | None:
+    answer = client.get(f"/api/v1/alerts/{alert_id}/analysis")
+    if not answer.is_success:
+        return None
+    analysis: dict[str, Any] = answer.json()
+    return analysis if analysis["status"] == "done" and outcome in (None, analysis["outcome"]) else None
+
+
+def _pages(client: httpx.Client, path: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    cursor = None
+    while True:
+        answer = client.get(path, params={"limit": 200, **query, **({"cursor": cursor} if cursor else {})})
+        if answer.status_code == 429:
+            time.sleep(float(answer.headers["Retry-After"]))
+            continue
+        answer.raise_for_status()
+        page = answer.json()
+        yield from page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return
+
+
+def _shifted(source: Path) -> list[tuple[datetime, float]]:
+    with source.open(newline="") as file:
+        rows = [(times.parse(row["timestamp"]), float(row["value"])) for row in csv.DictReader(file)]
+    shift = datetime.now(UTC).replace(microsecond=0) - rows[-1][0]
+    return [(at + shift, value) for at, value in rows]
+
+
+def _write_series(path: Path, rows: list[tuple[datetime, float]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("timestamp", "value"))
+        writer.writerows((times.isoformat(at), repr(value)) for at, value in rows)
+
+
+def _scores(
+    client: httpx.Client, labels: dict[str, str], rows: list[tuple[datetime, float]], expected: int
+) -> list[list[Any]] | None:
+    query: dict[str, Any] = {
+        "metric_name": "volume",
+        "label": f"run={labels['run']}",
+        "start": times.isoformat(min(rows)[0]),
+        "end": times.isoformat(max(rows)[0]),
+    }
+    found: list[list[Any]] = []
+    while True:
+        answer = client.get("/api/v1/scores", params=query)
+        if answer.status_code == 404:
+            return None
+        answer.raise_for_status()
+        page = answer.json()
+        found += page["scores"]
+        if not page.get("next_cursor"):
+            return found if len(found) == expected else None
+        query["cursor"] = page["next_cursor"]
+
+
+def _sensus(*words: object) -> None:
+    command = [sys.executable, "-m", "sensus.cli", *map(str, words)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # Its parent's end was its own.
+
+
+def _token(up: Up, *, expires: datetime) -> str:
+    with up.admin() as admin:
+        valid = admin.headers["Authorization"].removeprefix("Bearer ")
+    secret = json.loads((up.data / "secrets.json").read_text())["jwt_secret"]
+    claims = jwt.decode(valid, secret, algorithms=["HS256"])
+    return jwt.encode({**claims, "exp": expires}, secret, algorithm="HS256")
+
+
+@contextmanager
+def _running(command: list[str], log: Path, ready: Callable[[], bool]) -> Iterator[None]:
+    with ExitStack() as stack:
+        file = stack.enter_context(log.open("wb"))
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            wait_for(ready, timeout_s=30, what=f"{command[0]}; its log is {log}")
+            yield
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@contextmanager
+def _alertmanager(up: Up, folder: Path) -> Iterator[str]:
+    from sensus.runtime import ports
+
+    port = ports.choose(0, "test")
+    config = folder / "alertmanager.yml"
+    config.write_text(
+        json.dumps(
+            {
+                "route": {"receiver": "sensus", "group_wait": "1s", "group_interval": "2s", "repeat_interval": "1h"},
+                "receivers": [
+                    {
+                        "name": "sensus",
+                        "webhook_configs": [
+                            {
+                                "url": f"{up.api}/api/v1/alerts",
+                                "send_resolved": True,
+                                "http_config": {"authorization": {"credentials": up.facts["api_key"]}},
+                            }
+                        ],
+                    }
+                ],
+            }
+        )
+    )
+    command = [
+        "prometheus-alertmanager",
+        f"--config.file={config}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]
+    with _running(command, folder / "alertmanager.log", lambda: _answers(f"http://127.0.0.1:{port}/-/ready")):
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def _prometheus(folder: Path, alertmanager: str, name: str, ends: float) -> Iterator[None]:
+    from sensus.runtime import ports
+
+    port = ports.choose(0, "test")
+    rule = {
+        "alert": name,
+        "expr": f"vector(time()) < {ends}",
+        "labels": {"severity": "warning", "service": "demo"},
+        "annotations": {"summary": "a rule of a real Prometheus"},
+    }
+    (folder / "rules.yml").write_text(json.dumps({"groups": [{"name": "test", "interval": "1s", "rules": [rule]}]}))
+    (folder / "prometheus.yml").write_text(
+        json.dumps(
+            {
+                "global": {"evaluation_interval": "1s", "scrape_interval": "1s"},
+                "rule_files": [str(folder / "rules.yml")],
+                "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
+            }
+        )
+    )
+    command = [
+        "prometheus",
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        # It finds its Alertmanager some seconds after the first evaluation; what it sent before is lost.
+        "--rules.alert.resend-delay=1s",
+    ]
+    with _running(command, folder / "prometheus.log", lambda: _answers(f"http://127.0.0.1:{port}/-/ready")):
+        yield
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=1).is_success
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,134 @@
+"""Training is seeded, balanced between series, can be done in chunks, and refuses too little."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ml.artifact import checksum, dump
+from ml.builtin import BUILTIN_VERSION, builtin_model
+from ml.errors import ArtifactRejected, NotEnoughHistory
+from ml.evaluate import evaluate
+from ml.scoring import score_batch
+from ml.training import TrainingSet
+from tests.unit.ml.made import daily
+
+
+def gathered(count: int, max_rows: int = 900, seed: int = 5) -> TrainingSet:
+    training = TrainingSet(seed, max_rows)
+    for number in range(count):
+        training.add(*daily(2 + number, seed=number))
+    return training
+
+
+def test_training_in_chunks_gives_the_same_model_as_in_one_go() -> None:
+    chunked = TrainingSet(5, 900)
+    for number in range(4):
+        chunked = TrainingSet.from_bytes(chunked.to_bytes())
+        chunked.add(*daily(2 + number, seed=number))
+    assert dump(TrainingSet.from_bytes(chunked.to_bytes()).fit("v1")) == dump(gathered(4).fit("v1"))
+
+
+def test_another_seed_gives_another_model() -> None:
+    assert dump(gathered(2).fit("v1")) != dump(gathered(2, seed=6).fit("v1"))
+
+
+def test_no_series_crowds_out_another() -> None:
+    training = TrainingSet(1, max_rows=600)
+    training.add(*daily(20))
+    training.add(*daily(1.5, seed=1))
+    training.add(*daily(20, seed=2))
+    sizes = [len(draws) for draws, _ in training._parts]
+    assert sizes == [228, 144, 228]  # 144: all that a day and a half has after the warm-up
+
+
+def test_a_model_of_too_little_history_is_refused() -> None:
+    training = TrainingSet(1)
+    training.add(*daily(1.2))
+    training.add([], [])
+    with pytest.raises(NotEnoughHistory) as refusal:
+        training.fit("v1")
+    assert (refusal.value.rows, refusal.value.needed) == (57, 256)
+
+
+def test_a_model_knows_what_it_was_trained_on() -> None:
+    model = gathered(3).fit("v7", parameters={"trees": 20})
+    assert model.version == "v7"
+    assert model.parameters["trees"] == 20
+    assert model.trained_on["series"] == 3
+    assert model.trained_on["rows"] == 900
+    assert model.trained_on["ordinary_rows"] == 2700
+
+
+def test_a_model_of_one_quiet_series_still_knows_what_is_ordinary_elsewhere() -> None:
+    def alarms(ordinary_share: float) -> int:
+        quiet = TrainingSet(1, ordinary_share=ordinary_share)
+        quiet.add(*daily(5, noise=0.01))
+        model = quiet.fit("v1")
+        batches = [score_batch(model, None, *daily(10, seed=seed, noise=noise)) for seed in (1, 2) for noise in (1, 4)]
+        return sum(figure.anomaly is not None for batch in batches for figure in batch.figures)
+
+    assert alarms(ordinary_share=0.75) < alarms(ordinary_share=0.0) / 3
+
+
+def test_a_share_of_ordinary_rows_that_leaves_no_room_is_refused() -> None:
+    with pytest.raises(ValueError, match="ordinary_share"):
+        TrainingSet(1, ordinary_share=1.0)
+
+
+def test_bytes_that_are_no_training_set_are_refused() -> None:
+    for data in (b"", b"nonsense", dump(builtin_model())):
+        with pytest.raises(ArtifactRejected):
+            TrainingSet.from_bytes(data)
+
+
+def test_the_built_in_model_is_the_same_in_every_process() -> None:
+    code = "from ml import artifact, builtin; print(artifact.checksum(artifact.dump(builtin.builtin_model())))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == checksum(dump(builtin_model()))
+    assert builtin_model().version == BUILTIN_VERSION
+
+
+def test_scoring_loads_no_scikit_learn() -> None:
+    code = "import sys, ml.scoring, ml.training, ml.evaluate; print('sklearn' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"
+
+
+def test_an_evaluation_is_the_same_for_the_same_seed() -> None:
+    histories = [daily(5, seed=number) for number in range(2)]
+    first = evaluate(builtin_model(), histories, seed=3)
+    assert evaluate(builtin_model(), histories, seed=3) == first
+    assert evaluate(builtin_model(), histories, seed=4) != first
+
+
+def test_an_evaluation_finds_most_faults_in_a_quiet_series_and_few_false_alarms() -> None:
+    found = evaluate(builtin_model(), [daily(6, seed=number) for number in range(4)], seed=1)
+    assert (found.histories, found.faults) == (4, 20)
+    assert found.auroc > 0.85
+    assert found.detection_rate > 0.5
+    assert found.false_alarms_per_week < 1
+    assert found.to_dict()["detected"]["drop_to_zero"] == 1.0
+
+
+def test_an_evaluation_is_better_than_that_of_a_model_of_something_else() -> None:
+    training = TrainingSet(1, ordinary_share=0.0)
+    training.add(*daily(4, noise=0.0))
+    blind = training.fit("v1", parameters={"trees": 1, "excess_weight": 0.0})
+    histories = [daily(5, seed=number) for number in range(3)]
+    assert evaluate(builtin_model(), histories, seed=1).auroc > evaluate(blind, histories, seed=1).auroc
+
+
+def test_an_evaluation_of_nothing_but_short_histories_is_refused() -> None:
+    with pytest.raises(NotEnoughHistory):
+        evaluate(builtin_model(), [daily(0.5)], seed=1)
+
+
+def test_an_evaluation_passes_over_short_histories() -> None:
+    assert evaluate(builtin_model(), [daily(0.5), daily(3)], seed=1).histories == 1
+
+
+def test_a_trained_model_scores_through_the_same_path() -> None:
+    times, values = daily(3)
+    figures = score_batch(gathered(2).fit("v1"), None, times, [*values[:-1], 500.0]).figures
+    assert figures[-1].score > 0.8

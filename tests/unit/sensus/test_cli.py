@@ -1,0 +1,37 @@
+"""The command says in one line what to do, and its exit code says what happened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sensus import __version__, cli
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("words", [[], ["sing"], ["db"], ["up", "--loud"]])
+def test_wrong_usage_is_exit_code_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words)
+    assert caught.value.code == 2
+    assert "usage: sensus" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"sensus {__version__}\n"
+
+
+def test_a_failure_is_one_line_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SENSUS_PROT", "1")
+    assert cli.main(["check"]) == 1
+    assert capsys.readouterr().err == "sensus: unknown setting SENSUS_PROT; did you mean SENSUS_PORT?\n"

@@ -1,0 +1,147 @@
+"""Settings are validated at start, and say what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sensus import settings
+from sensus.errors import ConfigurationError
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in settings.names():
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_an_unknown_name_is_refused_with_the_nearest_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENSUS_RETENTION_DAY", "7")
+    with pytest.raises(ConfigurationError, match="SENSUS_RETENTION_DAY; did you mean SENSUS_RETENTION_DAYS"):
+        settings.load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SENSUS_API_PORT", "tcp://10.0.0.1:8080"),
+        ("SENSUS_PORT", "tcp://10.0.0.1:8080"),
+        ("SENSUS_API_SERVICE_HOST", "10.0.0.1"),
+        ("SENSUS_API_PORT_8080_TCP_ADDR", "10.0.0.1"),
+    ],
+)
+def test_a_service_link_of_kubernetes_is_no_setting(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    assert settings.load().port == 8080
+
+
+def test_a_misspelt_port_is_no_service_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENSUS_FLOWERS_PORT", "5556")
+    with pytest.raises(ConfigurationError, match="SENSUS_FLOWER_PORT"):
+        settings.load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SENSUS_PORT", "eighty"),
+        ("SENSUS_PORT", "70000"),
+        ("SENSUS_JWT_SECRET", "short"),
+        ("SENSUS_DATABASE_URL", "mysql://x"),
+        ("SENSUS_REDIS_URL", "http://x"),
+        ("SENSUS_OLLAMA_URL", "ollama"),
+        ("SENSUS_TRUSTED_PROXIES", "10.0.0.1, somewhere"),
+        ("SENSUS_LOG_LEVEL", "LOUD"),
+        ("SENSUS_RETENTION_DAYS", "0"),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_the_setting(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as caught:
+        settings.load()
+    assert str(caught.value).startswith(f"{name}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("SENSUS_PORT=9000\nSENSUS_LLM_MODEL=mistral\n")
+    monkeypatch.setenv("SENSUS_PORT", "9001")
+    read = settings.load()
+    assert (read.port, read.llm_model) == (9001, "mistral")
+    sources = {origin.name: origin.source for origin in settings.origins(read)}
+    assert sources["SENSUS_PORT"] == "environment"
+    assert sources["SENSUS_LLM_MODEL"] == ".env"
+    assert sources["SENSUS_HOST"] == "default"
+
+
+def test_an_unknown_name_in_the_file_is_refused_too() -> None:
+    Path(".env").write_text("SENSUS_PROT=9000\n")
+    with pytest.raises(ConfigurationError, match="did you mean SENSUS_PORT"):
+        settings.load()
+
+
+def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "an admin password of some length"
+    monkeypatch.setenv("SENSUS_ADMIN_PASSWORD", secret)
+    monkeypatch.setenv("SENSUS_DATABASE_URL", f"postgresql://u:{secret}@h/d")
+    read = settings.load()
+    assert not [origin for origin in settings.origins(read) if secret in origin.value]
+    assert secret not in repr(read)
+
+
+def test_proxies_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENSUS_TRUSTED_PROXIES", "10.0.0.1, 10.1.0.0/16,")
+    assert settings.load().trusted_proxies == ("10.0.0.1", "10.1.0.0/16")
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_every_spelling_of_postgresql_becomes_the_driver_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setenv("SENSUS_DATABASE_URL", f"{scheme}://u:p@h:5432/d")
+    assert settings.load().require_database_url() == "postgresql+psycopg://u:p@h:5432/d"
+
+
+def test_what_is_needed_and_missing_says_what_to_do() -> None:
+    read = settings.load()
+    for need, name in (
+        (read.require_database_url, "SENSUS_DATABASE_URL"),
+        (read.require_redis_url, "SENSUS_REDIS_URL"),
+        (read.require_jwt_secret, "SENSUS_JWT_SECRET"),
+    ):
+        with pytest.raises(ConfigurationError, match=name):
+            need()
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    table = settings.readme_table()
+    for name in settings.names():
+        assert f"| `{name}` |" in table
+    assert "| None |" not in table
+
+
+def test_a_command_beside_a_running_stack_uses_its_servers_and_its_secret(tmp_path: Path) -> None:
+    read = settings.load().model_copy(update={"data_dir": tmp_path})
+    assert settings.of_running_stack(read) is read
+    (tmp_path / "run.json").write_text('{"database_url": "postgresql://run", "redis_url": "redis://run"}')
+    found = settings.of_running_stack(read)
+    assert (found.require_database_url(), found.require_redis_url()) == ("postgresql+psycopg://run", "redis://run")
+    assert found.jwt_secret is None
+    (tmp_path / "secrets.json").write_text('{"jwt_secret": "of the stack"}')
+    assert settings.of_running_stack(read).require_jwt_secret() == "of the stack"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "7", "{}"])
+def test_a_damaged_run_file_is_passed_over(tmp_path: Path, content: str) -> None:
+    read = settings.load().model_copy(update={"data_dir": tmp_path})
+    (tmp_path / "run.json").write_text(content)
+    assert settings.of_running_stack(read).database_url is None
+
+
+def test_what_is_set_goes_before_a_running_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENSUS_DATABASE_URL", "postgresql://set")
+    (tmp_path / "run.json").write_text('{"database_url": "postgresql://run", "redis_url": "redis://run"}')
+    found = settings.of_running_stack(settings.load().model_copy(update={"data_dir": tmp_path}))
+    assert (found.require_database_url(), found.require_redis_url()) == ("postgresql+psycopg://set", "redis://run")
