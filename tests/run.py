@@ -52,11 +52,7 @@ def _run(command: tuple[str, ...], title: str = "") -> int:
 
 def _environment() -> dict[str, str]:
     # A setting of the developer's shell must not decide about a test.
-    keep = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("SENSUS_") or name.startswith("SENSUS_TEST_")
-    }
+    keep = {name: value for name, value in os.environ.items() if not name.startswith("SENSUS_")}
     # Hundreds of short commands are started; none should compile everything anew.
     keep.pop("PYTHONDONTWRITEBYTECODE", None)
     return {**keep, "COVERAGE_PROCESS_START": str(ROOT / "setup.cfg")}
