@@ -47,7 +47,7 @@ class Run:
 
     def guardians(self) -> list[psutil.Process]:
         children = psutil.Process(self.process.pid).children()
-        return [child for child in children if leftovers.GUARDIAN in child.cmdline()]
+        return [child for child in children if leftovers.GUARDIAN in words(child)]
 
     def until_up(self) -> None:
         until((self.folder / "up").exists, "the stack is up")
@@ -56,6 +56,13 @@ class Run:
         """Send the signal and wait for the end; what was printed."""
         self.process.send_signal(how)
         return self.process.communicate(timeout=20)
+
+
+def words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []  # it has died, and may wait to be reaped
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
