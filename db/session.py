@@ -9,9 +9,10 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from sensus import metrics
 from sensus.errors import Unavailable
@@ -21,6 +22,9 @@ POOL_MOST = 25
 CONNECTION_LIFE_S = 3600
 STATEMENT_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_S = 5
+# How long after its last use a connection is used again unasked.
+TRUSTED_S = 0.5
+_RETURNED = "sensus_returned"
 _BACKOFF_S = (0.05, 0.2, 0.5, 1.0)
 
 
@@ -41,7 +45,6 @@ class Database:
             pool_size=POOL_KEPT,
             max_overflow=POOL_MOST - POOL_KEPT,
             pool_recycle=CONNECTION_LIFE_S,
-            pool_pre_ping=True,
             pool_timeout=5,
             connect_args={
                 "application_name": application,
@@ -51,6 +54,8 @@ class Database:
                 "options": f"-c statement_timeout={statement_timeout_ms} -c timezone=UTC",
             },
         )
+        event.listen(self.engine, "checkin", _note_return)
+        event.listen(self.engine, "checkout", _ping_when_idle)
         event.listen(self.engine, "before_cursor_execute", _note_start)
         event.listen(self.engine, "after_cursor_execute", _observe)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
@@ -117,6 +122,23 @@ def _committing(session: Session) -> Iterator[None]:
     except BaseException:
         session.rollback()
         raise
+
+
+def _note_return(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info[_RETURNED] = time.monotonic()
+
+
+def _ping_when_idle(connection: Any, record: ConnectionPoolEntry, _fairy: Any) -> None:
+    """A connection that was at work a moment ago is taken to be alive; asking each time costs a round trip."""
+    returned = record.info.get(_RETURNED)
+    if returned is None or time.monotonic() - returned < TRUSTED_S:
+        return
+    try:
+        connection.execute("")
+        connection.rollback()
+    except psycopg.Error as error:
+        # With this the pool lets go of all its connections, and makes a new one for this caller.
+        raise InvalidatePoolError("the connection was closed meanwhile") from error
 
 
 def _note_start(

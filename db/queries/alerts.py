@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from db import direct
 from db.models.analysis import LLM
 from db.queries.episodes import Episode, Identity, KnownEpisode, Message, gather, without_start
 
@@ -43,55 +43,71 @@ def store(
         return Stored()
     episodes = gather(messages, _newest_episodes(session, without_start(messages)), received_at)
     rows = [_row(episode) for episode in episodes]
-    before = _insert(session, rows, received_at)
-    there = [row for episode, row in zip(episodes, rows, strict=True) if episode.identity not in before]
+    common = {"received_at": received_at, "request_id": request_id, "actor": actor}
+    new, analysis_ids = _insert(session, rows, common)
+    there = [row for episode, row in zip(episodes, rows, strict=True) if episode.identity not in new]
+    old: dict[Identity, _Before] = {}
     if there:
-        before |= _update(session, there, received_at)
-    # Retention may have taken a row between the two statements; its message is as new as can be, and is let go.
-    kept = [(episode, before[episode.identity]) for episode in episodes if episode.identity in before]
-    _add_history(session, kept, request_id=request_id, actor=actor)
-    asked = [row.alert_id for episode, row in kept if episode.last.status == "firing" and row.status != "firing"]
-    created = sum(row.status is None for _, row in kept)
+        old = _update(session, there, common)
+        # Retention may have taken a row between the two statements; its message is as new as can be, and is let go.
+        known = [(episode, old[episode.identity]) for episode in episodes if episode.identity in old]
+        _add_history(session, known, common)
+        asked = [row.alert_id for episode, row in known if episode.last.status == "firing" and row.status != "firing"]
+        analysis_ids += _ask_for_analysis(session, asked, common)
+    kept = [(episode, row) for episode in episodes if (row := (new | old).get(episode.identity))]
     repeats = sum(episode.repeats(row.status, row.differs) for episode, row in kept)
     return Stored(
-        created=created,
-        updated=len(messages) - created - repeats,
+        created=len(new),
+        updated=len(messages) - len(new) - repeats,
         duplicates=repeats,
         alert_ids=[row.alert_id for _, row in sorted(kept, key=lambda pair: pair[0].position)],
-        analysis_ids=_ask_for_analysis(session, asked, request_id),
+        analysis_ids=analysis_ids,
     )
 
 
 _INCOMING = """
-    json_to_recordset(CAST(:rows AS json)) AS r (
+    json_to_recordset(%(rows)s::json) AS r (
         fingerprint text, starts_at timestamptz, status text, alert_name text, severity text, description text,
         labels jsonb, annotations jsonb, ends_at timestamptz, generator_url text, group_key text, extra jsonb,
-        messages integer
+        messages integer, changes text[]
     )
 """
 
-_INSERT = text(
-    f"""
-    INSERT INTO alerts (
-        fingerprint, starts_at, status, alert_name, severity, description, labels, annotations,
-        ends_at, generator_url, group_key, extra, times_received, last_received_at
+# The history of a new row and the analysis that it asks for come with it.
+_INSERT = f"""
+    WITH incoming AS MATERIALIZED (SELECT * FROM {_INCOMING}), inserted AS (
+        INSERT INTO alerts (
+            fingerprint, starts_at, status, alert_name, severity, description, labels, annotations,
+            ends_at, generator_url, group_key, extra, times_received, last_received_at
+        )
+        SELECT
+            fingerprint, starts_at, status, alert_name, severity, description, labels, annotations,
+            COALESCE(ends_at, CASE status WHEN 'resolved' THEN %(received_at)s::timestamptz END),
+            generator_url, group_key, extra, messages, %(received_at)s
+        FROM incoming
+        ORDER BY fingerprint, starts_at
+        ON CONFLICT (fingerprint, starts_at) DO NOTHING
+        RETURNING id, fingerprint, starts_at, status
+    ), history AS (
+        INSERT INTO alert_history (alert_id, change, actor, request_id)
+        SELECT id, change, %(actor)s, %(request_id)s
+        FROM inserted JOIN incoming USING (fingerprint, starts_at),
+            unnest(changes) WITH ORDINALITY AS told (change, place)
+        ORDER BY id, place
+    ), asked AS (
+        INSERT INTO ai_analysis_results (alert_id, analysis_type, status, automatic, request_id)
+        SELECT id, '{LLM}', 'pending', true, %(request_id)s FROM inserted WHERE status = 'firing' ORDER BY id
+        RETURNING id, alert_id
     )
-    SELECT
-        fingerprint, starts_at, status, alert_name, severity, description, labels, annotations,
-        COALESCE(ends_at, CASE status WHEN 'resolved' THEN CAST(:received_at AS timestamptz) END),
-        generator_url, group_key, extra, messages, :received_at
-    FROM {_INCOMING}
-    ORDER BY fingerprint, starts_at
-    ON CONFLICT (fingerprint, starts_at) DO NOTHING
-    RETURNING id, fingerprint, starts_at
+    SELECT inserted.id, fingerprint, starts_at, asked.id
+    FROM inserted LEFT JOIN asked ON asked.alert_id = inserted.id
+    ORDER BY inserted.id
     """  # noqa: S608 (only constants of this module are put together)
-)
 
 # The rows are locked in one order, and read in the same step: what another request commits
 # while this one waits for its lock is seen, so each change of state is told once.
 # A repeat of a firing alert moves its `endsAt` along, which is the sender's time limit and no news.
-_UPDATE = text(
-    f"""
+_UPDATE = f"""
     WITH before AS MATERIALIZED (
         SELECT alerts.id, alerts.status AS old_status, alerts.ends_at AS old_ends_at, r.*,
             (alerts.status, alerts.labels, alerts.annotations, alerts.generator_url, alerts.extra - 'webhook')
@@ -116,59 +132,50 @@ _UPDATE = text(
             WHEN 'resolved' THEN COALESCE(
                 before.ends_at,
                 CASE before.old_status WHEN 'resolved' THEN before.old_ends_at END,
-                CAST(:received_at AS timestamptz)
+                %(received_at)s::timestamptz
             )
             ELSE before.ends_at
         END,
         times_received = alerts.times_received + before.messages,
-        last_received_at = GREATEST(alerts.last_received_at, CAST(:received_at AS timestamptz))
+        last_received_at = GREATEST(alerts.last_received_at, %(received_at)s::timestamptz)
     FROM before
     WHERE alerts.id = before.id
     RETURNING alerts.id, alerts.fingerprint, alerts.starts_at, before.old_status, before.differs
     """  # noqa: S608 (only constants of this module are put together)
-)
 
 # Two requests that both lack a start must not both open an episode. Few locks, since the room for them is
 # limited; that two fingerprints share one costs only a moment.
-_LOCK_FINGERPRINTS = text(
-    """
+_LOCK_FINGERPRINTS = """
     SELECT pg_advisory_xact_lock(727401, bucket) FROM (
         SELECT DISTINCT CAST(hashtext(fingerprint) & 63 AS integer) AS bucket
-        FROM unnest(CAST(:fingerprints AS text[])) AS given (fingerprint) ORDER BY bucket
+        FROM unnest(%(fingerprints)s::text[]) AS given (fingerprint) ORDER BY bucket
     ) AS buckets
     """
-)
-_NEWEST = text(
-    """
+_NEWEST = """
     SELECT DISTINCT ON (fingerprint) fingerprint, starts_at, status <> 'resolved' AS open, ends_at
-    FROM alerts WHERE fingerprint = ANY(CAST(:fingerprints AS text[]))
+    FROM alerts WHERE fingerprint = ANY(%(fingerprints)s::text[])
     ORDER BY fingerprint, (status <> 'resolved') DESC, starts_at DESC
     """
-)
-_HISTORY = text(
-    """
+_HISTORY = """
     INSERT INTO alert_history (alert_id, change, actor, request_id)
-    SELECT alert_id, change, :actor, :request_id
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:changes AS text[])) AS gained (alert_id, change)
+    SELECT alert_id, change, %(actor)s, %(request_id)s
+    FROM unnest(%(ids)s::bigint[], %(changes)s::text[]) AS gained (alert_id, change)
     """
-)
-_ANALYSES = text(
-    f"""
+_ANALYSES = f"""
     INSERT INTO ai_analysis_results (alert_id, analysis_type, status, automatic, request_id)
-    SELECT alert_id, '{LLM}', 'pending', true, :request_id
-    FROM unnest(CAST(:ids AS bigint[])) AS asked (alert_id) ORDER BY alert_id
+    SELECT alert_id, '{LLM}', 'pending', true, %(request_id)s
+    FROM unnest(%(ids)s::bigint[]) AS asked (alert_id) ORDER BY alert_id
     ON CONFLICT (alert_id) WHERE analysis_type = '{LLM}' AND automatic DO NOTHING
     RETURNING id
     """  # noqa: S608 (only constants of this module are put together)
-)
 
 
 def _newest_episodes(session: Session, fingerprints: list[str]) -> dict[str, KnownEpisode]:
     if not fingerprints:
         return {}
-    session.execute(_LOCK_FINGERPRINTS, {"fingerprints": fingerprints})
-    rows = session.execute(_NEWEST, {"fingerprints": fingerprints})
-    return {row.fingerprint: KnownEpisode(row.starts_at, row.open, row.ends_at) for row in rows}
+    direct.execute(session, _LOCK_FINGERPRINTS, {"fingerprints": fingerprints})
+    rows = direct.execute(session, _NEWEST, {"fingerprints": fingerprints})
+    return {fingerprint: KnownEpisode(starts_at, is_open, ends_at) for fingerprint, starts_at, is_open, ends_at in rows}
 
 
 def _row(episode: Episode) -> dict[str, Any]:
@@ -187,33 +194,41 @@ def _row(episode: Episode) -> dict[str, Any]:
         "group_key": last.group_key,
         "extra": last.extra,
         "messages": len(episode.messages),
+        "changes": episode.changes(None),
     }
 
 
-def _insert(session: Session, rows: list[dict[str, Any]], received_at: datetime) -> dict[Identity, _Before]:
-    inserted = session.execute(_INSERT, _parameters(rows, received_at))
-    return {(row.fingerprint, row.starts_at): _Before(row.id, None, True) for row in inserted}
+def _insert(
+    session: Session, rows: list[dict[str, Any]], common: Mapping[str, Any]
+) -> tuple[dict[Identity, _Before], list[int]]:
+    """The rows that were not there yet, and the analyses that they ask for."""
+    inserted = direct.execute(session, _INSERT, {"rows": _as_json(rows), **common}).fetchall()
+    return (
+        {(fingerprint, starts_at): _Before(id_, None, True) for id_, fingerprint, starts_at, _ in inserted},
+        [analysis_id for *_, analysis_id in inserted if analysis_id is not None],
+    )
 
 
-def _update(session: Session, rows: list[dict[str, Any]], received_at: datetime) -> dict[Identity, _Before]:
-    updated = session.execute(_UPDATE, _parameters(rows, received_at))
-    return {(row.fingerprint, row.starts_at): _Before(row.id, row.old_status, bool(row.differs)) for row in updated}
+def _update(session: Session, rows: list[dict[str, Any]], common: Mapping[str, Any]) -> dict[Identity, _Before]:
+    updated = direct.execute(session, _UPDATE, {"rows": _as_json(rows), **common})
+    return {
+        (fingerprint, starts_at): _Before(id_, old_status, bool(differs))
+        for id_, fingerprint, starts_at, old_status, differs in updated
+    }
 
 
-def _parameters(rows: list[dict[str, Any]], received_at: datetime) -> dict[str, object]:
-    return {"rows": msgspec.json.encode(rows).decode(), "received_at": received_at}
+def _as_json(rows: list[dict[str, Any]]) -> str:
+    return msgspec.json.encode(rows).decode()
 
 
-def _add_history(session: Session, kept: list[tuple[Episode, _Before]], *, request_id: str, actor: str) -> None:
+def _add_history(session: Session, kept: list[tuple[Episode, _Before]], common: Mapping[str, Any]) -> None:
     gained = [(row.alert_id, change) for episode, row in kept for change in episode.changes(row.status)]
     if gained:
         ids, changes = zip(*gained, strict=True)
-        session.execute(
-            _HISTORY, {"ids": list(ids), "changes": list(changes), "actor": actor, "request_id": request_id}
-        )
+        direct.execute(session, _HISTORY, {"ids": list(ids), "changes": list(changes), **common})
 
 
-def _ask_for_analysis(session: Session, alert_ids: list[int], request_id: str) -> list[int]:
+def _ask_for_analysis(session: Session, alert_ids: list[int], common: Mapping[str, Any]) -> list[int]:
     if not alert_ids:
         return []
-    return list(session.scalars(_ANALYSES, {"ids": alert_ids, "request_id": request_id}))
+    return [id_ for (id_,) in direct.execute(session, _ANALYSES, {"ids": alert_ids, **common})]
