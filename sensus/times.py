@@ -21,27 +21,35 @@ def parse(value: object) -> datetime:
 
     A time without an offset is UTC.  Raises BadTime.
     """
+    if isinstance(value, str):
+        return _from_text(value.strip())
+    return from_microseconds(parse_microseconds(value))
+
+
+def parse_microseconds(value: object) -> int:
+    """The same time as `parse`, as whole microseconds after 1970: what bulk data is counted in.  Raises BadTime."""
     if isinstance(value, bool):
         raise BadTime("a time is ISO 8601 text or Unix seconds, not a boolean")
     if isinstance(value, int | float):
-        return from_epoch(float(value))
+        return _microseconds(float(value))
     if isinstance(value, str):
-        return _from_text(value.strip())
+        return to_microseconds(_from_text(value.strip()))
     raise BadTime("a time is ISO 8601 text or Unix seconds")
 
 
-def from_epoch(seconds: float) -> datetime:
-    """The time that many seconds after 1970, rounded to the microsecond.  Raises BadTime."""
-    if not math.isfinite(seconds) or not 0 <= seconds <= _MAX_EPOCH_S:
-        raise BadTime("Unix seconds must lie between 1970 and 9999")
-    # Split before it is multiplied: the product alone would cost the last microsecond after the year 2106.
-    fraction, whole = math.modf(seconds)
-    return EPOCH + timedelta(seconds=whole, microseconds=round(fraction * 1_000_000))
+def to_microseconds(at: datetime) -> int:
+    """Whole microseconds after 1970."""
+    return (at - EPOCH) // _MICROSECOND
+
+
+def from_microseconds(microseconds: int) -> datetime:
+    """The time so many microseconds after 1970."""
+    return EPOCH + timedelta(microseconds=microseconds)
 
 
 def to_epoch(at: datetime) -> float:
     """Unix seconds.  One value for one time: integer microseconds, divided once."""
-    return ((at - EPOCH) // _MICROSECOND) / 1_000_000
+    return to_microseconds(at) / 1_000_000
 
 
 def isoformat(at: datetime) -> str:
@@ -54,6 +62,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def _microseconds(seconds: float) -> int:
+    if not 0 <= seconds <= _MAX_EPOCH_S:  # which a NaN is not either
+        raise BadTime("Unix seconds must lie between 1970 and 9999")
+    # Split before it is multiplied: the product alone would cost the last microsecond after the year 2106.
+    fraction, whole = math.modf(seconds)
+    return int(whole) * 1_000_000 + round(fraction * 1_000_000)
+
+
 def _from_text(text: str) -> datetime:
     # Alertmanager sends nanoseconds, which a datetime refuses.
     try:
@@ -63,7 +79,7 @@ def _from_text(text: str) -> datetime:
             seconds = float(text)
         except ValueError:
             raise BadTime("not a time: write ISO 8601 such as 2026-01-31T12:00:00Z, or Unix seconds") from None
-        return from_epoch(seconds)
+        return from_microseconds(_microseconds(seconds))
     try:
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except OverflowError:

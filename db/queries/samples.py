@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from db import direct
 from db.queries import partitions, series
 from db.queries.series import KnownSeries, SeriesKey
 from db.session import Database
@@ -23,7 +22,7 @@ class NewSamples:
 
     keys: list[SeriesKey] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
-    times: list[datetime] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)  # whole microseconds after 1970
     values: list[float] = field(default_factory=list)
     _known: dict[SeriesKey, int] = field(default_factory=dict)
 
@@ -35,11 +34,20 @@ class NewSamples:
             self.keys.append(key)
         return place
 
-    def add(self, place: int, at: datetime, value: float) -> None:
+    def add(self, place: int, at: int, value: float) -> None:
         """One more sample."""
         self.places.append(place)
         self.times.append(at)
         self.values.append(value)
+
+    def newest(self) -> dict[int, int]:
+        """The newest time of each place that has samples."""
+        found: dict[int, int] = {}
+        for place, at in zip(self.places, self.times, strict=True):
+            known = found.get(place)
+            if known is None or at > known:
+                found[place] = at
+        return found
 
     def __len__(self) -> int:
         return len(self.places)
@@ -65,97 +73,91 @@ class SeriesGone(Exception):
 def store(session: Session, new: NewSamples, ids: Mapping[SeriesKey, int]) -> tuple[Stored, dict[SeriesKey, int]]:
     """Store the samples; of several at one time the first counts.  `ids` are the series that are known already.
 
-    Returns the ids of all series too, to be remembered after the commit.  Raises SeriesGone when one of `ids`
-    is no longer there; then the transaction is to be begun again without it.
+    Returns the ids of the other series too, to be remembered after the commit.  Raises SeriesGone when one of
+    `ids` is no longer there; then the transaction is to be begun again without it.
     """
-    used = {new.keys[place] for place in set(new.places)}
-    all_ids = {key: ids[key] for key in used if key in ids}
+    newest = new.newest()
+    used = [new.keys[place] for place in newest]
     unknown = sorted((key for key in used if key not in ids), key=lambda key: (key.metric_name, key.labels))
     made = series.ensure(session, unknown)
-    all_ids |= made
-    newest: dict[int, datetime] = {}
-    id_of_place = [all_ids.get(key, 0) for key in new.keys]
-    series_ids = [id_of_place[place] for place in new.places]
-    for series_id, at in zip(series_ids, new.times, strict=True):
-        known = newest.get(series_id)
-        if known is None or at > known:
-            newest[series_id] = at
+    id_of_place = [ids.get(key) or made.get(key, 0) for key in new.keys]
     if made:
-        _begin_progress(session, sorted(made.values()), newest)
-    advanced = _advance(session, newest)
-    if len(advanced) < len(newest):
-        raise SeriesGone([key for key, series_id in all_ids.items() if series_id not in advanced])
-    rows = session.execute(_INSERT, {"ids": series_ids, "times": new.times, "values": new.values}).all()
-    late = {row.series_id: row.late for row in rows if row.late}
+        begun = [(id_of_place[place], at) for place, at in newest.items() if new.keys[place] in made]
+        direct.execute(
+            session, _BEGIN, {"ids": _array(id_ for id_, _ in begun), "newest": _array(at for _, at in begun)}
+        )
+    moved = {"ids": _array(id_of_place[place] for place in newest), "newest": _array(newest.values())}
+    if direct.execute(session, _ADVANCE, moved).rowcount < len(newest):
+        there = {id_ for (id_,) in direct.execute(session, _THERE, moved)}
+        raise SeriesGone([key for key in used if ids.get(key, 0) not in there])
+    rows = direct.execute(
+        session,
+        _INSERT,
+        {
+            "ids": _array(map(id_of_place.__getitem__, new.places)),
+            "times": _array(new.times),
+            "values": _array(new.values),
+        },
+    ).fetchall()
+    late = {series_id: late for series_id, _, late in rows if late}
     if late:
-        session.execute(_COUNT_LATE, {"ids": list(late), "late": list(late.values())})
+        direct.execute(session, _COUNT_LATE, {"ids": _array(late), "late": _array(late.values())})
     return (
         Stored(
-            samples=sum(row.stored for row in rows),
+            samples=sum(stored for _, stored, _ in rows),
             late=sum(late.values()),
-            series_ids=tuple(sorted(row.series_id for row in rows if row.stored > row.late)),
+            series_ids=tuple(sorted(series_id for series_id, stored, late in rows if stored > late)),
         ),
-        all_ids,
+        made,
     )
+
+
+def _array(numbers: Iterable[float]) -> str:
+    """The text of an array of numbers: `repr` is exact, and quicker than what psycopg does for each element."""
+    return "{" + ",".join(map(repr, numbers)) + "}"
 
 
 # The row is locked before a sample is written, so commits of one series are serial, and scoring, which
 # locks the same row, sees all samples up to a time or none. The order keeps two requests from a deadlock.
-_ADVANCE = text(
-    """
+_MICROSECOND = "interval '1 microsecond'"
+_ADVANCE = f"""
     WITH locked AS MATERIALIZED (
-        SELECT series_id FROM series_progress WHERE series_id = ANY(CAST(:ids AS bigint[]))
+        SELECT series_id FROM series_progress WHERE series_id = ANY(%(ids)s::bigint[])
         ORDER BY series_id FOR NO KEY UPDATE
     )
-    UPDATE series_progress AS progress SET newest_at = GREATEST(progress.newest_at, given.newest_at)
+    UPDATE series_progress AS progress
+    SET newest_at = GREATEST(progress.newest_at, timestamptz 'epoch' + given.newest_at * {_MICROSECOND})
     FROM locked
-    JOIN unnest(CAST(:ids AS bigint[]), CAST(:newest AS timestamptz[])) AS given (series_id, newest_at)
+    JOIN unnest(%(ids)s::bigint[], %(newest)s::bigint[]) AS given (series_id, newest_at)
         ON given.series_id = locked.series_id
     WHERE progress.series_id = locked.series_id
-    RETURNING progress.series_id
-    """
-)
-_BEGIN = text(
-    """
+    """  # noqa: S608 (only constants of this module are put together)
+_THERE = "SELECT series_id FROM series_progress WHERE series_id = ANY(%(ids)s::bigint[])"
+_BEGIN = f"""
     INSERT INTO series_progress (series_id, newest_at)
-    SELECT series_id, newest_at
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:newest AS timestamptz[])) AS given (series_id, newest_at)
+    SELECT series_id, timestamptz 'epoch' + newest_at * {_MICROSECOND}
+    FROM unnest(%(ids)s::bigint[], %(newest)s::bigint[]) AS given (series_id, newest_at)
     ORDER BY series_id
     ON CONFLICT (series_id) DO NOTHING
-    """
-)
-_INSERT = text(
-    """
+    """  # noqa: S608 (only constants of this module are put together)
+_INSERT = f"""
     WITH stored AS (
         INSERT INTO samples (series_id, timestamp, value)
-        SELECT series_id, at, value
-        FROM unnest(CAST(:ids AS bigint[]), CAST(:times AS timestamptz[]), CAST(:values AS float8[]))
-            AS given (series_id, at, value)
+        SELECT series_id, timestamptz 'epoch' + at * {_MICROSECOND}, value
+        FROM unnest(%(ids)s::bigint[], %(times)s::bigint[], %(values)s::float8[]) AS given (series_id, at, value)
         ON CONFLICT DO NOTHING
         RETURNING series_id, timestamp
     )
-    SELECT stored.series_id, count(*) AS stored,
-        count(*) FILTER (WHERE stored.timestamp <= progress.scored_until) AS late
+    SELECT stored.series_id, count(*),
+        count(*) FILTER (WHERE stored.timestamp <= progress.scored_until)
     FROM stored JOIN series_progress AS progress ON progress.series_id = stored.series_id
     GROUP BY stored.series_id
-    """
-)
-_COUNT_LATE = text(
-    """
+    """  # noqa: S608 (only constants of this module are put together)
+_COUNT_LATE = """
     UPDATE series_progress AS progress SET late_samples = progress.late_samples + given.late
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:late AS bigint[])) AS given (series_id, late)
+    FROM unnest(%(ids)s::bigint[], %(late)s::bigint[]) AS given (series_id, late)
     WHERE progress.series_id = given.series_id
     """
-)
-
-
-def _begin_progress(session: Session, ids: list[int], newest: Mapping[int, datetime]) -> None:
-    session.execute(_BEGIN, {"ids": ids, "newest": [newest[series_id] for series_id in ids]})
-
-
-def _advance(session: Session, newest: Mapping[int, datetime]) -> set[int]:
-    rows = session.scalars(_ADVANCE, {"ids": list(newest), "newest": list(newest.values())})
-    return set(rows)
 
 
 def partition_is_missing(error: IntegrityError) -> bool:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-REMEMBERED = 200_000
+from db import direct
+
+REMEMBERED = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesKey:
+class SeriesKey(msgspec.Struct, frozen=True, cache_hash=True):
     """What a series is known by."""
 
     metric_name: str
@@ -34,22 +32,20 @@ class KnownSeries:
     def __init__(self, most: int = REMEMBERED) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._ids: OrderedDict[SeriesKey, int] = OrderedDict()
+        self._ids: dict[SeriesKey, int] = {}
 
     def get(self, keys: Iterable[SeriesKey]) -> dict[SeriesKey, int]:
         """The known ones."""
-        with self._lock:
-            found = {key: self._ids[key] for key in keys if key in self._ids}
-            for key in found:
-                self._ids.move_to_end(key)
-        return found
+        known = self._ids
+        return {key: id_ for key in keys if (id_ := known.get(key)) is not None}
 
-    def remember(self, ids: dict[SeriesKey, int]) -> None:
+    def remember(self, ids: Mapping[SeriesKey, int]) -> None:
         """To be called after the commit: an id of a transaction that failed belongs to nobody."""
         with self._lock:
             self._ids.update(ids)
-            while len(self._ids) > self._most:
-                self._ids.popitem(last=False)
+            if len(self._ids) > self._most:
+                # The older half goes at once; what of it is still in use costs one look-up to know again.
+                self._ids = dict(list(self._ids.items())[-self._most // 2 :])
 
     def forget(self, keys: Iterable[SeriesKey]) -> None:
         """These must be looked up again."""
@@ -59,18 +55,15 @@ class KnownSeries:
 
 
 # Sorted by digest, so that two requests with the same new series wait for each other in one order.
-_INSERT = text(
-    """
+_INSERT = """
     INSERT INTO series (metric_name, labels, digest)
-    SELECT metric_name, CAST(labels AS jsonb), digest
-    FROM unnest(CAST(:names AS text[]), CAST(:labels AS text[]), CAST(:digests AS bytea[]))
-        AS new (metric_name, labels, digest)
+    SELECT metric_name, labels::jsonb, digest
+    FROM unnest(%(names)s::text[], %(labels)s::text[], %(digests)s::bytea[]) AS new (metric_name, labels, digest)
     ORDER BY digest
     ON CONFLICT (digest) DO NOTHING
     """
-)
 # The lock keeps retention from deleting a series between here and its first sample.
-_SELECT = text("SELECT id, digest FROM series WHERE digest = ANY(CAST(:digests AS bytea[])) ORDER BY id FOR KEY SHARE")
+_SELECT = "SELECT id, digest FROM series WHERE digest = ANY(%(digests)s::bytea[]) ORDER BY id FOR KEY SHARE"
 
 
 def ensure(session: Session, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:
@@ -78,13 +71,9 @@ def ensure(session: Session, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:
     by_digest = {key.digest(): key for key in keys}
     if not by_digest:
         return {}
-    session.execute(
-        _INSERT,
-        {
-            "names": [key.metric_name for key in by_digest.values()],
-            "labels": [msgspec.json.encode(dict(key.labels)).decode() for key in by_digest.values()],
-            "digests": list(by_digest),
-        },
-    )
-    rows = session.execute(_SELECT, {"digests": list(by_digest)})
-    return {by_digest[bytes(row.digest)]: row.id for row in rows}
+    digests = list(by_digest)
+    names = [key.metric_name for key in by_digest.values()]
+    labels = [msgspec.json.encode(dict(key.labels)).decode() for key in by_digest.values()]
+    direct.execute(session, _INSERT, {"names": names, "labels": labels, "digests": digests})
+    rows = direct.execute(session, _SELECT, {"digests": digests})
+    return {by_digest[bytes(digest)]: id_ for id_, digest in rows}

@@ -101,9 +101,9 @@ def count_refused(batch: Batch) -> None:
 def _store_once(new: NewSamples, known: KnownSeries, kind: str, facts: dict[str, object]) -> Stored:
     with resources().database.transaction() as session:
         stored = Stored(0, 0, ())
-        ids: dict[SeriesKey, int] = {}
+        made: dict[SeriesKey, int] = {}
         if len(new):
-            stored, ids = samples.store(session, new, known.get(new.keys))
+            stored, made = samples.store(session, new, known.get(new.keys))
         outbox.add(
             session,
             stream=audit.RAW,
@@ -112,13 +112,13 @@ def _store_once(new: NewSamples, known: KnownSeries, kind: str, facts: dict[str,
                 "accepted": len(new),
                 "duplicates": len(new) - stored.samples,
                 "late": stored.late,
-                "series": len(ids),
+                "series": len(new.keys),
                 **facts,
             },
             request_id=request_id(),
             actor=caller().identity,
         )
-    known.remember(ids)
+    known.remember(made)
     return stored
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 import msgspec
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from db.queries.samples import NewSamples
-from db.queries.series import SeriesKey
+from db.queries.series import REMEMBERED, SeriesKey
 from sensus import times
 from web import bodies
 from web.schemas.ingest_limits import METRIC_NAME_CHARACTERS, MOST_SAMPLES, NotStorable, check_pairs
 
 AHEAD = timedelta(minutes=10)
-# One JSON object per sample: the same series a thousand times is one check, and one object here.
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -54,58 +55,31 @@ class Batch:
 
 @dataclass(slots=True)
 class _Reading:
-    """The work on one request."""
+    """The work on one request; times are microseconds after 1970."""
 
-    received_at: datetime
-    oldest: datetime
-    newest: datetime
+    received_at: int
+    oldest: int
+    newest: int
     samples: NewSamples = field(default_factory=NewSamples)
     refused: list[Refused] = field(default_factory=list)
-    # Of each series that was seen: its place in `samples`, or why it can't be stored.
-    seen: dict[tuple[str, Pairs], int | NotStorable] = field(default_factory=dict)
     well_formed: int = 0
 
     def add(self, index: int, sample: SampleIn) -> None:
         try:
-            place = self._series(sample)
-            at = self._time(sample.timestamp)
+            key = _series_key(sample.metric_name, tuple(sample.labels.items()) if sample.labels else ())
+            at = self.received_at if sample.timestamp is None else _time(sample.timestamp)
             self.well_formed += 1
-            self._accept(place, at, sample.metric_value)
+            if at < self.oldest:
+                told = times.isoformat(times.from_microseconds(self.oldest))
+                raise NotStorable("too_old", "timestamp", f"older than {told}, which is not kept")
+            if at > self.newest:
+                raise NotStorable("too_far_ahead", "timestamp", "more than 10 minutes ahead of the server's clock")
+            self.samples.add(self.samples.place_of(key), at, sample.metric_value)
         except NotStorable as error:
             self.refuse(index, error.field, str(error), error.reason)
 
     def refuse(self, index: int, field_: str, message: str, reason: str) -> None:
         self.refused.append(Refused(index, field_, message, reason))
-
-    def _series(self, sample: SampleIn) -> int:
-        labels = sample.labels or {}
-        key = (sample.metric_name, tuple(labels.items()))
-        place = self.seen.get(key)
-        if place is None:
-            try:
-                _check_series(sample.metric_name, labels)
-                place = self.samples.place_of(SeriesKey(sample.metric_name, tuple(sorted(labels.items()))))
-            except NotStorable as error:
-                place = error
-            self.seen[key] = place
-        if isinstance(place, NotStorable):
-            raise place
-        return place
-
-    def _time(self, value: str | float | None) -> datetime:
-        if value is None:
-            return self.received_at
-        try:
-            return times.parse(value)
-        except times.BadTime as error:
-            raise NotStorable("invalid", "timestamp", str(error)) from None
-
-    def _accept(self, place: int, at: datetime, value: float) -> None:
-        if at < self.oldest:
-            raise NotStorable("too_old", "timestamp", f"older than {times.isoformat(self.oldest)}, which is not kept")
-        if at > self.newest:
-            raise NotStorable("too_far_ahead", "timestamp", "more than 10 minutes ahead of the server's clock")
-        self.samples.add(place, at, value)
 
 
 _SAMPLE = msgspec.json.Decoder(SampleIn)
@@ -119,7 +93,11 @@ def read(body: bytes, received_at: datetime, *, retention_days: int) -> Batch:
     Raises Unreadable when the body is no JSON, Invalid when not one sample has the right form, and
     RequestEntityTooLarge when there are too many.
     """
-    reading = _Reading(received_at, received_at - timedelta(days=retention_days), received_at + AHEAD)
+    reading = _Reading(
+        times.to_microseconds(received_at),
+        times.to_microseconds(received_at - timedelta(days=retention_days)),
+        times.to_microseconds(received_at + AHEAD),
+    )
     typed = _typed(body)
     if typed is not None:
         _refuse_too_many(len(typed))
@@ -172,13 +150,24 @@ def _refuse_too_many(count: int) -> None:
         raise RequestEntityTooLarge(f"{count} samples; send at most {MOST_SAMPLES} in one request")
 
 
-def _check_series(name: str, labels: dict[str, str]) -> None:
+# A sender comes again with the same series; what is fine once is fine for ever.
+@lru_cache(maxsize=REMEMBERED)
+def _series_key(name: str, pairs: Pairs) -> SeriesKey:
     # Any text is a name, as in Prometheus 3: dotted names of other senders are none the worse.
     if not name.strip() or len(name) > METRIC_NAME_CHARACTERS or "\0" in name:
         raise NotStorable(
             "invalid", "metric_name", f"must have 1 to {METRIC_NAME_CHARACTERS} characters and contain no NUL"
         )
     try:
-        check_pairs(labels, "labels")
+        check_pairs(dict(pairs), "labels")
     except NotStorable as error:
         raise NotStorable("invalid", error.field, str(error)) from None
+    # The names and values of labels recur from series to series.
+    return SeriesKey(sys.intern(name), tuple(sorted((sys.intern(label), sys.intern(value)) for label, value in pairs)))
+
+
+def _time(value: str | float) -> int:
+    try:
+        return times.parse_microseconds(value)
+    except times.BadTime as error:
+        raise NotStorable("invalid", "timestamp", str(error)) from None

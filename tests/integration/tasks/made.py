@@ -45,7 +45,7 @@ def store_samples(
     new = NewSamples()
     place = new.place_of(key)
     for at, value in rows:
-        new.add(place, at, value)
+        new.add(place, times.to_microseconds(at), value)
     with database.transaction() as session:
         _, ids = samples.store(session, new, {})
     return ids[key]
