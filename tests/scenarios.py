@@ -23,7 +23,8 @@ import jwt
 
 from sensus import times
 from tests.servers import RunningServer
-from tests.stack import Up, environment, wait_for
+from tests.stack import Up, environment
+from tests.waiting import wait_for
 
 DATA = Path(__file__).parent / "data"
 CAPTURES = DATA / "alertmanager"

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +17,9 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.waiting import wait_for
+
 SENSUS = (sys.executable, "-m", "sensus.cli")
-
-
-def wait_for(condition: Callable[[], Any], *, timeout_s: float, what: str, every_s: float = 0.1) -> Any:
-    """The first truthy value of the condition.  Raises AssertionError when the time is over."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout_s:.0f} s for {what} in vain")
-        time.sleep(every_s)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,8 @@ import pytest
 
 from tests import scenarios
 from tests.servers import PrivateServers
-from tests.stack import SENSUS, Up, environment, sensus_up, wait_for
+from tests.stack import SENSUS, Up, environment, sensus_up
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from sensus.runtime import leftovers
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.faults
 
@@ -50,7 +51,7 @@ class Run:
         return [child for child in children if leftovers.GUARDIAN in words(child)]
 
     def until_up(self) -> None:
-        until((self.folder / "up").exists, "the stack is up")
+        wait_for((self.folder / "up").exists, "the stack is up")
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> tuple[str, str]:
         """Send the signal and wait for the end; what was printed."""
@@ -65,15 +66,8 @@ def words(process: psutil.Process) -> list[str]:
         return []  # it has died, and may wait to be reaped
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"in {seconds} s it did not come true that {what}"
-        time.sleep(0.02)
-
-
 def until_gone(pids: list[int], seconds: float = 8) -> None:
-    until(lambda: not any(map(alive, pids)), f"{pids} have gone", seconds)
+    wait_for(lambda: not any(map(alive, pids)), f"{pids} have gone", timeout_s=seconds)
 
 
 def alive(pid: int) -> bool:
@@ -134,7 +128,7 @@ def test_output_has_the_name_of_its_process(start: Callable[..., Run]) -> None:
 
 def test_the_next_stage_waits_until_the_one_before_is_ready(start: Callable[..., Run]) -> None:
     run = start("database:slow", "/", "web")
-    until(lambda: run.events("started") == ["database"], "the database runs")
+    wait_for(lambda: run.events("started") == ["database"], "the database runs")
     _, err = run.process.communicate(timeout=20)
 
     assert run.process.returncode == 1
@@ -160,7 +154,7 @@ def test_a_process_that_dies_is_started_again_later_each_time(start: Callable[..
         last = run.pids("web")[-1]
         os.kill(last, signal.SIGKILL)
         killed_at = time.monotonic()
-        until(functools.partial(lambda old: run.pids("web")[-1] != old, last), "web runs again")
+        wait_for(functools.partial(lambda old: run.pids("web")[-1] != old, last), "web runs again")
         delays.append(time.monotonic() - killed_at)
     out, _ = run.end()
 
@@ -176,7 +170,7 @@ def test_what_a_dead_process_leaves_of_its_group_is_killed_before_it_starts_agai
     (grandchild,) = run.grandchildren()
     os.kill(run.pids("web")[0], signal.SIGKILL)
     until_gone([grandchild])
-    until(lambda: len(run.pids("web")) == 2, "web runs again")
+    wait_for(lambda: len(run.pids("web")) == 2, "web runs again")
     run.end()
 
 
@@ -219,7 +213,7 @@ def test_a_second_signal_ends_the_waiting(start: Callable[..., Run]) -> None:
     run.process.send_signal(signal.SIGINT)
     out = run.process.stdout
     assert out is not None
-    until(lambda: "stopping" in out.readline(), "it is stopping")
+    wait_for(lambda: "stopping" in out.readline(), "it is stopping")
     began = time.monotonic()
     run.end(signal.SIGINT)
 
@@ -229,7 +223,7 @@ def test_a_second_signal_ends_the_waiting(start: Callable[..., Run]) -> None:
 
 def test_a_signal_during_the_start_stops_what_runs(start: Callable[..., Run]) -> None:
     run = start("database", "/", "web:slow", "/", "never")
-    until(lambda: run.events("started") == ["database", "web"], "web runs")
+    wait_for(lambda: run.events("started") == ["database", "web"], "web runs")
     run.end()
 
     assert run.process.returncode == 0
@@ -285,7 +279,7 @@ def test_a_killed_guardian_is_replaced(start: Callable[..., Run]) -> None:
     run.until_up()
     (first,) = run.guardians()
     first.kill()
-    until(lambda: any(guardian.pid != first.pid for guardian in run.guardians()), "there is a new guardian")
+    wait_for(lambda: any(guardian.pid != first.pid for guardian in run.guardians()), "there is a new guardian")
     # Told of `web` before it is asked to act: what it reads first is the pipe's content, then its end.
     run.end(signal.SIGKILL)
     until_gone(run.pids())
@@ -294,7 +288,7 @@ def test_a_killed_guardian_is_replaced(start: Callable[..., Run]) -> None:
 def test_output_that_nobody_reads_holds_no_process_up(start: Callable[..., Run]) -> None:
     run = start("chatty:chatty")
     run.until_up()
-    until(lambda: run.events("said-all") == ["chatty"], "it has said 20 MB though nobody listens")
+    wait_for(lambda: run.events("said-all") == ["chatty"], "it has said 20 MB though nobody listens")
     run.end()
 
 
@@ -304,7 +298,7 @@ def test_a_closed_output_stops_nothing(start: Callable[..., Run]) -> None:
     run.process.stdout.close()
     run.process.stdout = None
     run.until_up()
-    until(lambda: run.events("said-all") == ["chatty"], "it has said all")
+    wait_for(lambda: run.events("said-all") == ["chatty"], "it has said all")
     run.end()
 
     assert run.process.returncode == 0

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from db.models import AnalysisResult
 from sensus import times
 from tests.faults.tasks.conftest import Send, StartWorker
-from tests.faults.tasks.worker import wait_for
 from tests.integration.tasks.made import add_alert, add_analysis
 from tests.ollama_server import OllamaServer
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.faults
 
@@ -29,7 +29,7 @@ def test_an_analyst_killed_while_the_model_thinks_leaves_the_evidence_and_its_pl
     with OllamaServer(play="hang") as ollama:
         worker = start_worker("llm", SENSUS_OLLAMA_URL=ollama.url)
         send("tasks.analysis.analyse", analysis_id=analysis_id)
-        wait_for("the model is asked", lambda: ollama.requests)
+        wait_for(lambda: ollama.requests, "the model is asked", timeout_s=60)
         there = row(session, analysis_id)
         assert (there.status, there.outcome) == ("running", "evidence_only")
         assert there.analysis_data["root_cause"]
@@ -37,7 +37,7 @@ def test_an_analyst_killed_while_the_model_thinks_leaves_the_evidence_and_its_pl
         worker.kill_child()
         session.execute(update(AnalysisResult).values(lease_until=times.now() - timedelta(seconds=1)))
         send("tasks.analysis.analyse", analysis_id=analysis_id)
-        wait_for("the next analyst is done", lambda: row(session, analysis_id).status == "done")
+        wait_for(lambda: row(session, analysis_id).status == "done", "the next analyst is done", timeout_s=60)
     there = row(session, analysis_id)
     assert there.outcome == "model"
     assert there.attempt == 2
@@ -52,7 +52,7 @@ def test_answers_given_without_a_model_are_bettered_when_it_is_back(
     ids = [add_analysis(session, add_alert(session, fingerprint=name)) for name in "abc"]
     for analysis_id in ids:
         send("tasks.analysis.analyse", analysis_id=analysis_id)
-    wait_for("the evidence answers", lambda: all(row(session, each).status == "done" for each in ids))
+    wait_for(lambda: all(row(session, each).status == "done" for each in ids), "the evidence answers", timeout_s=60)
     assert {row(session, each).outcome for each in ids} == {"evidence_only"}
     with OllamaServer(port=port):
         start_worker("maintenance", SENSUS_OLLAMA_URL=url)  # sweeps as soon as it is there
@@ -62,4 +62,4 @@ def test_answers_given_without_a_model_are_bettered_when_it_is_back(
             send("tasks.upkeep.sweep")
             return all(row(session, each).outcome == "model" for each in ids)
 
-        wait_for("the model answers", all_bettered, every_s=1.0)
+        wait_for(all_bettered, "the model answers", timeout_s=60, every_s=1.0)

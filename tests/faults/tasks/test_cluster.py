@@ -20,9 +20,9 @@ from db.models import SeriesProgress
 from db.session import Database
 from tests.faults.tasks.conftest import StartWorker
 from tests.faults.tasks.nodes import BrokerProcess, WorkerProcess
-from tests.faults.tasks.worker import wait_for
 from tests.integration.tasks.made import scores_of, store_samples, wave
 from tests.servers import PrivateServers
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.faults
 
@@ -74,7 +74,7 @@ def test_a_cluster_that_loses_its_worker_and_its_broker_goes_on(
     def scored(name: str) -> bool:
         series_id = store_samples(database, wave(20), name)
         celery_setup.app.send_task("tasks.scoring.score_series", kwargs={"series_ids": [series_id]})
-        wait_for(f"{name} is scored", lambda: _is_scored(session, series_id))
+        wait_for(lambda: _is_scored(session, series_id), f"{name} is scored", timeout_s=60)
         return len(scores_of(session, series_id)) == 20
 
     assert scored("before")
@@ -84,7 +84,7 @@ def test_a_cluster_that_loses_its_worker_and_its_broker_goes_on(
     waiting = store_samples(database, wave(20), "sent while nobody listens")
     celery_setup.app.send_task("tasks.scoring.score_series", kwargs={"series_ids": [waiting]})
     celery_setup.worker.restart()
-    wait_for("what waited is scored", lambda: _is_scored(session, waiting))
+    wait_for(lambda: _is_scored(session, waiting), "what waited is scored", timeout_s=60)
 
     celery_setup.broker.restart()
     assert scored("after the broker's restart")

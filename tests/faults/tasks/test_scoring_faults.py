@@ -17,9 +17,9 @@ from ml.builtin import builtin_model
 from sensus import times
 from tasks.replay import replay
 from tests.faults.tasks.conftest import Send, StartWorker
-from tests.faults.tasks.worker import wait_for
 from tests.integration.tasks.made import scores_of, store_samples, wave
 from tests.servers import PrivateServers
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.faults
 
@@ -66,7 +66,7 @@ def test_killed_workers_and_repeated_batches_change_no_figure(
     )
     for series_id, rows in sent.items():
         knock(send, series_id)
-        wait_for("everything is scored", lambda series_id=series_id: is_scored(session, series_id))
+        wait_for(lambda series_id=series_id: is_scored(session, series_id), "everything is scored", timeout_s=60)
         assert scores_of(session, series_id) == offline(rows, tmp_path)
 
 
@@ -80,14 +80,14 @@ def test_a_worker_killed_between_claim_and_commit_leaves_its_work_to_the_next(
     with database.transaction() as holder:
         holder.connection().exec_driver_sql("LOCK TABLE scores IN ACCESS EXCLUSIVE MODE")
         knock(send, series_id)
-        wait_for("the worker waits with its figures", lambda: _waits_for_lock(session))
+        wait_for(lambda: _waits_for_lock(session), "the worker waits with its figures", timeout_s=60)
         worker.kill()
-    wait_for("its connection is gone", lambda: not _waits_for_lock(session))
+    wait_for(lambda: not _waits_for_lock(session), "its connection is gone", timeout_s=60)
     assert session.scalar(select(func.count()).select_from(scores)) == 0
     session.execute(update(SeriesProgress).values(lease_until=times.now() - timedelta(seconds=1)))
     worker.start()  # the unconfirmed message comes again by itself
     knock(send, series_id)
-    wait_for("everything is scored", lambda: is_scored(session, series_id))
+    wait_for(lambda: is_scored(session, series_id), "everything is scored", timeout_s=60)
     assert scores_of(session, series_id) == offline(rows, tmp_path)
 
 
@@ -98,7 +98,7 @@ def test_a_lost_message_is_made_up_by_a_sweep_right_after_the_start(
     series_id = store_samples(database, rows)  # and nobody knocks
     start_worker("anomaly")
     start_worker("maintenance")
-    wait_for("the sweep finds it", lambda: is_scored(session, series_id))
+    wait_for(lambda: is_scored(session, series_id), "the sweep finds it", timeout_s=60)
     assert scores_of(session, series_id) == offline(rows, tmp_path)
 
 
@@ -109,7 +109,7 @@ def test_every_line_of_a_task_carries_the_id_of_its_request(
     session.execute(update(SeriesProgress).values(memory=b"of another release"))
     worker = start_worker("anomaly")
     send("tasks.scoring.score_series", series_ids=[series_id], request_id="the-request")
-    wait_for("it is scored", lambda: is_scored(session, series_id))
+    wait_for(lambda: is_scored(session, series_id), "it is scored", timeout_s=60)
     told = [event for event in worker.events() if event["event"] == "series_starts_afresh"]
     assert [(event["request_id"], event["task"]) for event in told] == [("the-request", "tasks.scoring.score_series")]
 
@@ -123,10 +123,10 @@ def test_while_the_database_is_away_a_task_is_tried_again_with_its_request_id(
     servers.postgres.stop()
     try:
         send("tasks.scoring.score_series", series_ids=[series_id], request_id="patience")
-        wait_for("the task is tried again", lambda: "task_tried_again" in worker.log())
+        wait_for(lambda: "task_tried_again" in worker.log(), "the task is tried again", timeout_s=60)
     finally:
         servers.postgres.start()
-    wait_for("it is scored", lambda: is_scored(session, series_id))
+    wait_for(lambda: is_scored(session, series_id), "it is scored", timeout_s=60)
     tried = [event for event in worker.events() if event["event"] == "task_tried_again"]
     assert tried
     assert {event["request_id"] for event in tried} == {"patience"}

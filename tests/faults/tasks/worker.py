@@ -7,23 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 
-T = TypeVar("T")
-
-
-def wait_for(what: str, condition: Callable[[], T], *, timeout_s: float = 60.0, every_s: float = 0.02) -> T:
-    """The first true value of the condition."""
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s in vain: {what}"
-        time.sleep(every_s)
-    return found
+from tests.waiting import wait_for
 
 
 class Worker:
@@ -52,7 +42,7 @@ class Worker:
                 env=self._environment,
                 start_new_session=True,
             )
-        wait_for("the worker is ready", lambda: self._is_ready(began_at))
+        wait_for(lambda: self._is_ready(began_at), "the worker is ready", timeout_s=60)
 
     def _is_ready(self, began_at: int) -> bool:
         assert self._process is not None

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from db.queries import access as access_rows
 from sensus.settings import Settings
 from tests.conftest import MakeKey
-from tests.stack import wait_for
+from tests.waiting import wait_for
 from web import credentials, limits
 
 

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from sensus.settings import Settings
-from tests.stack import wait_for
+from tests.waiting import wait_for
 from web import identity
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from db import direct
 from db.session import TRUSTED_S, Database
 from sensus.errors import Unavailable
-from tests.stack import wait_for
+from tests.waiting import wait_for
 
 _NAME = "cut-by-a-test"
 _CUT = text("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = :name")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import redis
@@ -21,6 +21,7 @@ from sensus import audit, metrics
 from sensus.settings import Settings
 from tests.factories import alertmanager_webhook, samples
 from tests.servers import PrivateServers
+from tests.waiting import wait_for
 from web.app import create_app
 from web.resources import resources
 
@@ -38,13 +39,6 @@ def app(settings: Settings, own_redis: PrivateServers) -> Iterator[Flask]:
     yield made
     with made.app_context():
         resources().close()
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
 
 
 def stream(own_redis: PrivateServers) -> list[str]:
@@ -67,7 +61,7 @@ def test_requests_are_accepted_while_redis_is_away_and_the_stream_has_no_hole(
         return time.perf_counter() - began
 
     post("before")
-    wait_until(lambda: stream(own_redis) == ["before"])
+    wait_for(lambda: stream(own_redis) == ["before"], "the entry is in the stream")
     own_redis.redis.stop()
     took = [post(f"during-{number}") for number in range(10)]
     assert sorted(took)[len(took) // 2] < 0.5
@@ -80,8 +74,8 @@ def test_requests_are_accepted_while_redis_is_away_and_the_stream_has_no_hole(
     own_redis.redis.start()
     post("after")
     expected = ["before", *(f"during-{number}" for number in range(10)), "after"]
-    wait_until(lambda: stream(own_redis) == expected)
-    wait_until(lambda: session.scalar(select(func.count(OutboxEntry.id))) == 0)
+    wait_for(lambda: stream(own_redis) == expected, "all entries are in the stream, in order")
+    wait_for(lambda: session.scalar(select(func.count(OutboxEntry.id))) == 0, "the outbox is empty")
 
 
 def test_a_redis_that_hangs_costs_a_request_little(app: Flask, writer: FlaskClient, own_redis: PrivateServers) -> None:
@@ -110,7 +104,7 @@ def test_a_lost_knock_is_counted_and_its_row_still_waits(
     counter = metrics.messages_lost.labels("analyse")
     before = counter._value.get()
     assert writer.post("/api/v1/alerts", json=alertmanager_webhook(1)).status_code == 202
-    wait_until(lambda: counter._value.get() == before + 1)
+    wait_for(lambda: counter._value.get() == before + 1, "the lost message is counted")
     assert session.scalars(select(AnalysisResult.status)).all() == ["pending"]
 
 
@@ -150,7 +144,7 @@ class TestWithoutTheDatabase:
         assert metrics_page.status_code == 200
         assert "sensus_unfinished{" not in metrics_page.text
         own_postgres.postgres.start()
-        wait_until(lambda: client.get("/health/ready").status_code == 200)
+        wait_for(lambda: client.get("/health/ready").status_code == 200, "it is ready again")
         with made.app_context():
             resources().close()
 

@@ -8,7 +8,7 @@ import pytest
 
 from sensus.breaker import Guard
 from sensus.errors import Unavailable
-from tests.stack import wait_for
+from tests.waiting import wait_for
 
 
 class Clock:
