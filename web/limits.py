@@ -64,6 +64,9 @@ def install(app: Flask, opened: Resources) -> None:
         RATELIMIT_STORAGE_OPTIONS={"guard": opened.guard, "connection_pool": opened.redis.connection_pool},
     )
     limiter.init_app(app)
+    # Each limit of ours stands on its view, which looks at it; looking for others before each request is for nothing.
+    before = app.before_request_funcs[None]
+    before[:] = [function for function in before if getattr(function, "__self__", None) is not limiter]
 
 
 def limited(category: Category, view: Callable[..., T]) -> Callable[..., T]:
