@@ -67,6 +67,13 @@ def main(words: Sequence[str] | None = None) -> int:
         # The reader of our output left, as `head` does; a second complaint at exit helps nobody.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:
+        if os.environ.get("SENSUS_LOG_LEVEL") == "DEBUG":
+            raise
+        first_line = next(iter(str(error).splitlines()), "")
+        told = "nobody foresaw this; SENSUS_LOG_LEVEL=DEBUG shows where"
+        print(f"sensus: {type(error).__name__}: {first_line} ({told})", file=sys.stderr)
+        return 1
 
 
 def _resolve(name: str) -> Any:

@@ -32,6 +32,8 @@ LEASE_S = 60.0
 REREADS = 3
 # A task ends well before the time limits of Celery; what is left goes on with the next message.
 BUDGET_S = 90.0
+# What is held longer than all of these is left to the sweep.
+LOOK_AGAIN_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 
 _in_force = InForce()
 
@@ -41,12 +43,21 @@ def score_series(self: SensusTask, *, series_ids: list[int]) -> None:
     """Score the new samples of these series, of any when no ids are given."""
     loaded = _in_force.get(self.database)
     until = time.monotonic() + BUDGET_S
+    pauses = iter(LOOK_AGAIN_S)
     while time.monotonic() < until:
         with self.transaction() as session:
             claims = progress.claim(session, series_ids, limit=SERIES_A_CLAIM, lease_s=LEASE_S)
-        if not claims:
+        if claims:
+            score_claims(self.database, loaded, claims)
+            pauses = iter(LOOK_AGAIN_S)
+            continue
+        # A request that is just storing samples of a series holds its row, and the claim has passed it over.
+        with self.transaction() as session:
+            held = bool(series_ids) and progress.may_be_claimed(session, series_ids)
+        pause_s = next(pauses, None) if held else None
+        if pause_s is None:
             return
-        score_claims(self.database, loaded, claims)
+        time.sleep(pause_s)
     signatures.score_series(series_ids=series_ids)
 
 

@@ -12,6 +12,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import UnsupportedMediaType
 
 from sensus.errors import NotFound, Unreadable
+from web import bodies
 from web.schemas.fields import LARGEST_ID
 
 
@@ -29,7 +30,7 @@ class StrictParser(FlaskParser):
 
     def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ARG002 - webargs hands it over
         """The body; `missing` when there is none.  Raises Unreadable, and 415 for another content type."""
-        body = req.get_data(cache=True)
+        body = bodies.whole(req)
         if not body:
             return missing
         if not req.is_json:

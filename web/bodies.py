@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 
 import msgspec
-from flask import request
-from werkzeug.exceptions import UnsupportedMediaType
+from flask import Request, request
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from sensus.errors import Invalid, Unreadable
 
@@ -31,9 +31,21 @@ def read_json_bytes() -> bytes:
         raise UnsupportedMediaType(f"send application/json, not {kind}")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("send the body without Content-Encoding")
-    body = request.get_data(cache=False)
+    body = whole(request)
     if not body.strip():
         raise Unreadable("the body is empty; send JSON")
+    return body
+
+
+def whole(request: Request) -> bytes:
+    """The body to its end.  Raises RequestEntityTooLarge.
+
+    Of a body whose length was not announced werkzeug gives as much as is allowed, and not a word of the rest.
+    """
+    body = request.get_data(cache=True)
+    most = request.max_content_length
+    if request.content_length is None and most is not None and len(body) >= most:
+        raise RequestEntityTooLarge
     return body
 
 

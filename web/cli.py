@@ -23,6 +23,7 @@ from sensus import logs, settings, times
 from sensus.errors import ConfigurationError, Invalid, NotFound
 from web import credentials, identity, passwords
 from web.schemas.access import MOST_RATE
+from web.schemas.fields import LARGEST_ID
 
 ACTOR = "command line"
 _MOST = 10_000
@@ -81,7 +82,7 @@ def token(arguments: argparse.Namespace) -> int:
         app = Flask(__name__)
         credentials.sign_with(app, current)
         with app.app_context():
-            print(credentials.token(found.name, frozenset(found.scopes), found.generation))
+            print(credentials.token(found, frozenset(found.scopes)))
         _record(session, "token_printed", f"user:{arguments.name}", logs.new_request_id())
     return 0
 
@@ -95,7 +96,7 @@ def configure_key(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--rate", type=_rate, default=0, help="requests a minute, or none (SENSUS_RATE_LIMIT_KEYS)")
     actions.add_parser("list", help="keys, without their secrets")
     revoke = actions.add_parser("revoke", help="from now on a key opens nothing")
-    revoke.add_argument("id", type=int)
+    revoke.add_argument("id", type=_id)
 
 
 def key(arguments: argparse.Namespace) -> int:
@@ -184,6 +185,12 @@ def _password(arguments: argparse.Namespace) -> str:
     if not passwords.SHORTEST <= len(password) <= passwords.LONGEST:
         raise Invalid(f"a password has {passwords.SHORTEST} to {passwords.LONGEST} characters; nothing was changed")
     return password
+
+
+def _id(text: str) -> int:
+    if text.isdecimal() and 0 < int(text) <= LARGEST_ID:
+        return int(text)
+    raise argparse.ArgumentTypeError("the number of a key; `sensus key list` has them")
 
 
 def _rate(text: str) -> int | None:

@@ -18,6 +18,7 @@ from flask import Flask, current_app
 from flask_jwt_extended import JWTManager, create_access_token, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
 
+from db.models import User
 from db.queries import access as access_rows
 from db.session import Database
 from sensus.errors import Unauthenticated
@@ -28,7 +29,17 @@ REMEMBERED_S = 5.0
 _MOST_REMEMBERED = 10_000
 _SCOPES = "scopes"
 _GENERATION = "gen"
+_USER_ID = "uid"
 _EXTENSION = "sensus_credentials"
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What a user has now; a token of another account or generation no longer holds, whatever the name."""
+
+    id: int
+    generation: int
+    scopes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +86,7 @@ class Credentials:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._keys: Remembered[Caller] = Remembered()
-        self._generations: Remembered[int] = Remembered()
+        self._accounts: Remembered[_Account] = Remembered()
 
     def caller(self, authorization: str | None) -> Caller:
         """Who sent this Authorization header.  Raises Unauthenticated."""
@@ -111,16 +122,17 @@ class Credentials:
             raise Unauthenticated("this token has expired; get a new one at /api/v1/auth/token") from None
         except (jwt.PyJWTError, JWTExtendedException, ValueError):
             raise Unauthenticated("this token does not hold") from None
-        name, generation = claims.get("sub"), claims.get(_GENERATION)
-        if not isinstance(name, str) or self._generations.get(name, lambda: self._generation(name)) != generation:
+        name = str(claims.get("sub"))
+        account = self._accounts.get(name, lambda: self._account(name))
+        if account is None or (account.id, account.generation) != (claims.get(_USER_ID), claims.get(_GENERATION)):
             raise Unauthenticated("this token no longer holds; get a new one at /api/v1/auth/token")
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
-        return Caller(name, "user", f"user:{name}", frozenset(claims.get(_SCOPES, ())), None, expires_at)
+        return Caller(name, "user", f"user:{name}", account.scopes & set(claims.get(_SCOPES, ())), None, expires_at)
 
-    def _generation(self, name: str) -> int | None:
+    def _account(self, name: str) -> _Account | None:
         with self._database.transaction() as session:
             user = access_rows.user(session, name)
-            return None if user is None else user.generation
+            return None if user is None else _Account(user.id, user.generation, frozenset(user.scopes))
 
 
 def install(app: Flask, settings: Settings, database: Database) -> None:
@@ -144,10 +156,10 @@ def known() -> Credentials:
     return cast(Credentials, current_app.extensions[_EXTENSION])
 
 
-def token(name: str, scopes: frozenset[str], generation: int) -> str:
-    """A signed token; in an application's context."""
-    made = create_access_token(name, additional_claims={_SCOPES: sorted(scopes), _GENERATION: generation})
-    return str(made)
+def token(user: User, scopes: frozenset[str]) -> str:
+    """A signed token of a user, with some of his scopes; in an application's context."""
+    claims = {_SCOPES: sorted(scopes), _USER_ID: user.id, _GENERATION: user.generation}
+    return str(create_access_token(user.name, additional_claims=claims))
 
 
 def basic(credential: str) -> tuple[str, str]:

@@ -36,13 +36,14 @@ def make_key(
     client_address: str | None = None,
 ) -> tuple[ApiKey, str]:
     """A new key with its secret, which is kept nowhere.  Raises Invalid."""
-    if not 0 < len(name) <= LONGEST_KEY_NAME or "\0" in name:
-        raise Invalid(f"the name of a key has 1 to {LONGEST_KEY_NAME} characters", {"name": "too short or too long"})
+    if not 0 < len(name) <= LONGEST_KEY_NAME or not name.isprintable() or name != name.strip():
+        told = f"the name of a key has 1 to {LONGEST_KEY_NAME} printable characters, and no blanks around it"
+        raise Invalid(told, {"name": told})
     secret = KEY_PREFIX + secrets.token_urlsafe(32)
     key = access.add_key(session, name, secret, scopes, rate=rate, created_by=actor)
     if key is None:
         raise AssertionError("256 random bits came twice")
-    facts = {"name": name, "scopes": sorted(scopes), "rate": rate}
+    facts = {"name": name, "scopes": key.scopes, "rate": rate}
     audit.record(
         session,
         action="key_created",
@@ -69,7 +70,7 @@ def make_user(
     if not USER_NAME.fullmatch(name):
         raise Invalid(WHAT_A_USER_NAME_IS, {"name": WHAT_A_USER_NAME_IS})
     user = access.add_user(session, name, passwords.hashed(password), scopes)
-    facts = {"scopes": sorted(scopes)}
+    facts = {"scopes": user.scopes}
     audit.record(
         session,
         action="user_created",

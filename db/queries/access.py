@@ -28,7 +28,7 @@ def add_user(session: Session, name: str, password_hash: str, scopes: Collection
     """A new user.  Raises Conflict when the name is taken."""
     statement = (
         insert(User)
-        .values(name=name, password_hash=password_hash, scopes=sorted(scopes))
+        .values(name=name, password_hash=password_hash, scopes=sorted(set(scopes)))
         .on_conflict_do_nothing(index_elements=[User.name])
         .returning(User)
     )
@@ -91,7 +91,7 @@ def add_key(
         .values(
             name=name,
             secret_hash=hashlib.sha256(secret.encode()).digest(),
-            scopes=sorted(scopes),
+            scopes=sorted(set(scopes)),
             rate=rate,
             created_by=created_by,
         )

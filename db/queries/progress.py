@@ -120,6 +120,12 @@ def claim(session: Session, series_ids: Sequence[int], *, limit: int, lease_s: f
     return []
 
 
+def may_be_claimed(session: Session, series_ids: Sequence[int]) -> bool:
+    """Whether any of these has unscored samples and is free, but for a row lock perhaps."""
+    query = f"SELECT EXISTS (SELECT FROM series_progress WHERE {_UNSCORED} AND {_FREE} AND series_id = ANY(:ids))"
+    return bool(session.scalar(text(query), {"ids": list(series_ids), "poisoned": POISONED_FAILURES}))
+
+
 def unscored_samples(
     session: Session, claims: Sequence[SeriesClaim], *, limit: int
 ) -> dict[int, list[tuple[datetime, float]]]:

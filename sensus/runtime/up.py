@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from sensus import metrics, settings
-from sensus.errors import SensusError
+from sensus.errors import ConfigurationError, SensusError
 from sensus.runtime import demo, leftovers, ports, secrets
 from sensus.runtime.lock import FolderLock
 from sensus.runtime.postgres import EmbeddedPostgres
@@ -83,6 +83,14 @@ def make_plan(current: settings.Settings) -> Plan:
         redis.stop_leftover()
         redis.port = ports.choose(current.redis_port, "SENSUS_REDIS_PORT")
         update["redis_url"] = SecretStr(redis.url)
+    _refuse_one_port_for_two(
+        {
+            "SENSUS_PORT": port,
+            "SENSUS_FLOWER_PORT": flower_port,
+            **({"SENSUS_POSTGRES_PORT": postgres.port} if postgres is not None else {}),
+            **({"SENSUS_REDIS_PORT": redis.port} if redis is not None else {}),
+        }
+    )
     for name in ("jwt_secret", "admin_password", "source_key"):
         if getattr(current, name) is None:
             update[name] = SecretStr(getattr(made, name))
@@ -102,6 +110,14 @@ def make_plan(current: settings.Settings) -> Plan:
         redis=redis,
     )
     return Plan(complete, stack, first_start)
+
+
+def _refuse_one_port_for_two(chosen: dict[str, int]) -> None:
+    taken: dict[int, str] = {}
+    for name, port in chosen.items():
+        if port in taken:
+            raise ConfigurationError(f"{taken[port]} and {name} are both {port}; set one of them to another port")
+        taken[port] = name
 
 
 def _with_options(current: settings.Settings, arguments: argparse.Namespace) -> settings.Settings:

@@ -89,6 +89,15 @@ def test_a_port_that_is_taken_is_named_with_its_setting(up: Up, tmp_path: Path) 
     assert len(second.stderr.splitlines()) == 1
 
 
+def test_what_gunicorn_refuses_has_the_shape_of_our_errors(up: Up) -> None:
+    with up.client() as client:
+        assert client.get("/api/v1/alerts", params={"severity": "x" * 5_000}).status_code == 422
+        answer = client.get("/api/v1/alerts", params={"severity": "x" * 9_000})
+    assert answer.status_code == 414
+    assert answer.json()["code"] == 414
+    assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
+
+
 def test_a_training_can_be_asked_for_and_followed(up: Up) -> None:
     with up.admin() as admin:
         asked = admin.post("/api/v1/models/train")

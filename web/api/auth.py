@@ -9,7 +9,7 @@ from flask import request
 from db.models.access import SCOPES
 from db.queries import access as access_rows
 from db.queries import audit
-from sensus.errors import Invalid, Unauthenticated
+from sensus.errors import Invalid, Unauthenticated, Unreadable
 from web import credentials, limits, passwords
 from web.access import access, caller
 from web.arguments import StrictBlueprint
@@ -71,7 +71,7 @@ def _answer() -> dict[str, Any]:
     if user is None or not right:
         raise Unauthenticated("name or password is wrong")
     granted = _narrowed(frozenset(user.scopes))
-    return _token(credentials.token(user.name, granted, user.generation), granted)
+    return _token(credentials.token(user, granted), granted)
 
 
 def _for_key(name: str, secret: str) -> dict[str, Any]:
@@ -82,6 +82,8 @@ def _for_key(name: str, secret: str) -> dict[str, Any]:
         _record(f"client:{name[:200]}", succeeded=False)
         raise
     _record(known.identity, succeeded=True)
+    # A key is what it is: less can't be made of it, and more is refused.
+    _narrowed(known.scopes)
     return _token(secret, known.scopes)
 
 
@@ -110,7 +112,7 @@ def _token(text: str, scopes: frozenset[str]) -> dict[str, Any]:
 def _given() -> tuple[str, str]:
     grant = request.form.get("grant_type", "client_credentials")
     if grant != "client_credentials":
-        raise Invalid("only client credentials are supported", {"grant_type": "must be client_credentials"})
+        raise Unreadable("only the grant type client_credentials is supported")
     header = request.headers.get("Authorization", "")
     scheme, _, credential = header.partition(" ")
     if scheme.lower() == "basic":

@@ -22,6 +22,8 @@ _URL_BYTES = 16_384
 _KNOWN_OF_WEBHOOK = frozenset(
     {"alerts", "status", "groupLabels", "commonLabels", "commonAnnotations", "version", "groupKey", "truncatedAlerts"}
 )
+# Far more than anybody sends, and far less than what makes a reader of the row run out of stack.
+_DEEPEST = 64
 # What Alertmanager's own documentation says of an alert without a name is nothing; it shows an empty one.
 UNNAMED = "unnamed"
 
@@ -95,10 +97,12 @@ def read(body: bytes, received_at: datetime) -> Delivery:
 
 def _message(raw: msgspec.Raw, received_at: datetime, group_key: str | None, around: dict[str, Any]) -> Message:
     alert, further = _decode(raw)
+    # As in Prometheus, a label without a value is a label that is not there.
+    labels = {name: value for name, value in alert.labels.items() if value}
     annotations = alert.annotations or {}
-    if not alert.labels:
+    if not labels:
         raise NotStorable("no_labels", "labels", "an alert is known by its labels, and has none")
-    check_pairs(alert.labels, "labels")
+    check_pairs(labels, "labels")
     check_pairs(annotations, "annotations", value_bytes=ANNOTATION_BYTES)
     check_text(alert.generatorURL or "", "generatorURL", _URL_BYTES)
     check_text(alert.fingerprint or "", "fingerprint", _FINGERPRINT_BYTES)
@@ -106,13 +110,13 @@ def _message(raw: msgspec.Raw, received_at: datetime, group_key: str | None, aro
     ends_at = _time(alert.endsAt, "endsAt")
     over = alert.status == "resolved" or (alert.status is None and ends_at is not None and ends_at <= received_at)
     return Message(
-        fingerprint=alert.fingerprint or fingerprint.of_labels(alert.labels),
+        fingerprint=alert.fingerprint or fingerprint.of_labels(labels),
         starts_at=starts_at,
         status="resolved" if over else "firing",
-        alert_name=alert.labels.get("alertname") or UNNAMED,
-        severity=alert.labels.get("severity"),
+        alert_name=labels.get("alertname") or UNNAMED,
+        severity=labels.get("severity"),
         description=annotations.get("description") or annotations.get("summary") or annotations.get("message"),
-        labels=alert.labels,
+        labels=labels,
         annotations=annotations,
         ends_at=ends_at,
         generator_url=alert.generatorURL,
@@ -134,6 +138,8 @@ def _decode(raw: msgspec.Raw) -> tuple[AlertIn, dict[str, Any]]:
             _check_further(further, "")
             known = {name: value for name, value in given.items() if name in _FIELDS}
             return msgspec.convert(known, AlertIn), further
+        except RecursionError:
+            raise NotStorable("too_deep", "", f"nested more than {_DEEPEST} deep") from None
         except msgspec.ValidationError as error:
             # What the decoder says of the text is nearer to the truth than what it says of the values.
             told = error if "unknown field" in str(first) else first
@@ -142,7 +148,7 @@ def _decode(raw: msgspec.Raw) -> tuple[AlertIn, dict[str, Any]]:
 
 
 def _around(opened: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
-    """What a webhook says beside its alerts, and no column has.  An unreadable piece of it is left out."""
+    """What a webhook says beside its alerts, and no column has.  What can't be kept as it is is kept as its text."""
     kept: dict[str, Any] = {}
     for name, raw in opened.items():
         if name in _KNOWN_OF_WEBHOOK:
@@ -150,24 +156,26 @@ def _around(opened: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
         try:
             value = msgspec.json.decode(raw)
             _check_further(value, name)
-        except (msgspec.ValidationError, NotStorable):
-            continue
-        kept[name] = value
-    return {name: value for name, value in kept.items() if "\0" not in name}
+        except (msgspec.ValidationError, RecursionError, NotStorable):
+            value = bytes(raw).decode()
+        kept[name.replace("\0", "\\0")] = value
+    return kept
 
 
-def _check_further(value: object, path: str) -> None:
-    """No NUL anywhere within, names included."""
+def _check_further(value: object, path: str, depth: int = 0) -> None:
+    """No NUL anywhere within, names included, and no deeper than can be read back."""
+    if depth > _DEEPEST:
+        raise NotStorable("too_deep", path[:100], f"nested more than {_DEEPEST} deep")
     if isinstance(value, str):
         if "\0" in value:
             raise NotStorable("nul", path[:100], "contains a NUL")
     elif isinstance(value, dict):
         for name, inner in value.items():
             _check_further(name, path)
-            _check_further(inner, f"{path}.{name}".strip("."))
+            _check_further(inner, f"{path}.{name}".strip("."), depth + 1)
     elif isinstance(value, list):
         for inner in value:
-            _check_further(inner, path)
+            _check_further(inner, path, depth + 1)
 
 
 def _time(value: str | float | None, field: str) -> datetime | None:
@@ -193,5 +201,5 @@ def _count(raw: msgspec.Raw | None) -> int:
 def _value(raw: msgspec.Raw) -> object:
     try:
         return msgspec.json.decode(raw)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, RecursionError):
         return None  # a number that no machine holds

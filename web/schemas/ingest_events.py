@@ -40,6 +40,8 @@ def read(body: bytes, received_at: datetime) -> NewEvent:
         raise bodies.invalid({field or "body": message}) from None
     labels = event.labels or {}
     try:
+        if not event.title.strip():
+            raise NotStorable("invalid", "title", "is blank")
         check_text(event.title, "title", 2_000)
         check_pairs(labels, "labels")
         check_text(event.url or "", "url", _URL_BYTES)

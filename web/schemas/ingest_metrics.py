@@ -162,8 +162,9 @@ def _series_key(name: str, pairs: Pairs) -> SeriesKey:
         check_pairs(dict(pairs), "labels")
     except NotStorable as error:
         raise NotStorable("invalid", error.field, str(error)) from None
-    # The names and values of labels recur from series to series.
-    return SeriesKey(sys.intern(name), tuple(sorted((sys.intern(label), sys.intern(value)) for label, value in pairs)))
+    # A label without a value is none, as in Prometheus. Names and values recur from series to series.
+    kept = sorted((sys.intern(label), sys.intern(value)) for label, value in pairs if value)
+    return SeriesKey(sys.intern(name), tuple(kept))
 
 
 def _time(value: str | float) -> int:

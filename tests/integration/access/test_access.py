@@ -28,9 +28,9 @@ def basic(name: str, password: str) -> dict[str, str]:
 
 @pytest.fixture
 def token(guarded: Flask, session: Session) -> str:
-    access_rows.add_user(session, "ada", "no hash", ["read"])
+    ada = access_rows.add_user(session, "ada", "no hash", ["read"])
     with guarded.app_context():
-        return credentials.token("ada", frozenset({"read"}), 1)
+        return credentials.token(ada, frozenset({"read"}))
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "ApiKey", "Key"])
@@ -87,6 +87,12 @@ def test_a_new_password_ends_the_tokens_of_the_old_one(guarded: Flask, token: st
 
 def test_a_token_of_a_user_who_is_gone_does_not_hold(guarded: Flask, token: str, session: Session) -> None:
     access_rows.delete_user(session, "ada")
+    assert guarded.test_client().get("/probe/read", headers=bearer(token)).status_code == 401
+
+
+def test_a_token_is_of_a_user_and_not_of_a_name(guarded: Flask, token: str, session: Session) -> None:
+    access_rows.delete_user(session, "ada")
+    access_rows.add_user(session, "ada", "hash", ["read"])
     assert guarded.test_client().get("/probe/read", headers=bearer(token)).status_code == 401
 
 

@@ -69,7 +69,7 @@ def test_a_sender_that_knows_only_oauth_sends_its_key_as_the_secret(
 @pytest.mark.parametrize(
     ("form", "status"),
     [
-        ({"grant_type": "password", "client_id": "ada", "client_secret": "correct horse"}, 422),
+        ({"grant_type": "password", "client_id": "ada", "client_secret": "correct horse"}, 400),
         ({"client_id": "ada", "client_secret": "correct horse", "scope": "root"}, 422),
         ({"client_id": "ada", "client_secret": "wrong"}, 401),
         ({"client_id": "bob", "client_secret": "correct horse"}, 401),

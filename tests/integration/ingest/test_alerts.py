@@ -318,3 +318,33 @@ def test_an_accepted_request_leaves_a_receipt_without_its_payload(
 def test_writing_needs_the_scope_write(as_key: Any, client: FlaskClient) -> None:
     assert client.post("/api/v1/alerts", json=[]).status_code == 401
     assert as_key("read").post("/api/v1/alerts", json=[]).status_code == 403
+
+
+def test_what_is_nested_too_deep_to_be_read_back_is_put_aside(writer: FlaskClient, session: Session) -> None:
+    deep = "[" * 500 + "]" * 500
+    one, other = '{"labels": {"alertname": "deep"}, "foo": ' + deep + "}", '{"labels": {"alertname": "flat"}}'
+    body = f'{{"zz": {{"a": {deep}}}, "alerts": [{one}, {other}]}}'
+    answer = writer.post("/api/v1/alerts", data=body, content_type="application/json")
+    assert answer.status_code == 202
+    assert counts(answer.get_json()) == (1, 0, 0, 1)
+    assert session.scalars(select(Quarantined.reason)).all() == ["too_deep"]
+    (listed,) = writer.get("/api/v1/alerts").get_json()["items"]
+    assert listed["alert_name"] == "flat"
+    (row,) = stored(session)
+    assert row.extra["webhook"]["zz"] == f'{{"a": {deep}}}'
+
+
+def test_what_no_number_holds_is_kept_as_its_text(writer: FlaskClient, session: Session) -> None:
+    digits = "9" * 5000
+    body = f'{{"receiver": {digits}, "site": "x", "alerts": [{{"labels": {{"alertname": "a"}}}}]}}'
+    assert writer.post("/api/v1/alerts", data=body, content_type="application/json").status_code == 202
+    (row,) = stored(session)
+    assert row.extra["webhook"] == {"receiver": digits, "site": "x"}
+
+
+def test_a_label_without_a_value_is_none(writer: FlaskClient, session: Session) -> None:
+    send(writer, [{"labels": {"alertname": "a", "env": ""}, "startsAt": "2026-01-31T12:00:00Z"}])
+    again = send(writer, [{"labels": {"alertname": "a"}, "startsAt": "2026-01-31T12:00:00Z"}])
+    assert counts(again) == (0, 0, 1, 0)
+    (row,) = stored(session)
+    assert row.labels == {"alertname": "a"}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -145,3 +147,19 @@ def test_any_json_has_one_of_the_promised_answers(writer: FlaskClient, body: Any
 @given(body=st.binary(max_size=200), path=st.sampled_from(PATHS))
 def test_any_bytes_have_one_of_the_promised_answers(writer: FlaskClient, body: bytes, path: str) -> None:
     assert writer.post(path, data=body, content_type="application/json").status_code in {202, 400, 422}
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/api/v1/analysis/1/feedback"])
+def test_a_body_of_unknown_length_is_not_cut_where_the_limit_is(app: Flask, writer: FlaskClient, path: str) -> None:
+    most = app.config["MAX_CONTENT_LENGTH"]
+    start = b'[{"labels": {"alertname": "cut"}}]'
+    body = start + b" " * (most - len(start)) + b"and more"
+    answer = writer.post(
+        path,
+        input_stream=io.BytesIO(body),
+        content_type="application/json",
+        # As gunicorn marks a chunked body.
+        environ_overrides={"wsgi.input_terminated": True},
+        headers={"Transfer-Encoding": "chunked"},
+    )
+    assert answer.status_code == 413, answer.text

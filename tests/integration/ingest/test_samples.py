@@ -203,3 +203,11 @@ def test_a_batch_leaves_a_receipt_in_the_stream(app: Any, writer: FlaskClient, r
     assert entry["type"] == "metric"
     told = json.loads(entry["data"])
     assert (told["accepted"], told["series"], told["batch_id"]) == (3, 1, receipt["batch_id"])
+
+
+def test_a_label_without_a_value_is_none(writer: FlaskClient, session: Session) -> None:
+    for labels, value in (({"a": "", "b": "x"}, 1.0), ({"b": "x"}, 2.0)):
+        sample = {"metric_name": "m", "labels": labels, "metric_value": value}
+        assert writer.post("/api/v1/metrics", json=sample).status_code == 202
+    (series,) = session.scalars(select(Series)).all()
+    assert series.labels == {"b": "x"}

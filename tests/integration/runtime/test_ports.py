@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from sensus.errors import ConfigurationError
 from sensus.runtime import ports
+from sensus.runtime.up import make_plan
+from sensus.settings import Settings
 
 
 @pytest.fixture
@@ -57,3 +60,17 @@ def test_a_number_that_is_no_port_is_refused() -> None:
 def test_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"port 0 on 192\.0\.2\.1 can't be used \(SENSUS_PORT\)"):
         ports.choose(0, "SENSUS_PORT", host="192.0.2.1")
+
+
+def test_one_port_for_two_is_named_with_both_settings(tmp_path: Path) -> None:
+    port = ports.choose(0, "a test")
+    asked = Settings(
+        _env_file=None,
+        data_dir=tmp_path,
+        port=port,
+        flower_port=port,
+        database_url="postgresql://nobody@127.0.0.1:9/none",
+        redis_url="redis://127.0.0.1:9/0",
+    )
+    with pytest.raises(ConfigurationError, match=f"SENSUS_PORT and SENSUS_FLOWER_PORT are both {port}"):
+        make_plan(asked)

@@ -238,3 +238,29 @@ def _let_lease_end(session: Session, series_id: int, by: timedelta = timedelta(s
     session.execute(
         update(SeriesProgress).where(SeriesProgress.series_id == series_id).values(lease_until=times.now() - by)
     )
+
+
+def test_a_series_whose_row_is_held_for_a_moment_is_scored_when_it_is_free(
+    worker: Settings, database: Database, session: Session, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series_id = put(wave(20))
+    with database.engine.connect() as holder:
+        holder.execute(text("SELECT FROM series_progress WHERE series_id = :id FOR UPDATE"), {"id": series_id})
+        monkeypatch.setattr("tasks.scoring.time.sleep", lambda _: holder.rollback())
+        score(series_id)
+    assert len(scores_of(session, series_id)) == 20
+
+
+def test_a_series_whose_row_is_held_for_long_is_left_to_the_sweep(
+    worker: Settings, database: Database, session: Session, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks import scoring
+
+    series_id = put(wave(20))
+    pauses: list[float] = []
+    with database.engine.connect() as holder:
+        holder.execute(text("SELECT FROM series_progress WHERE series_id = :id FOR UPDATE"), {"id": series_id})
+        monkeypatch.setattr("tasks.scoring.time.sleep", pauses.append)
+        score(series_id)
+    assert tuple(pauses) == scoring.LOOK_AGAIN_S
+    assert scores_of(session, series_id) == []

@@ -35,3 +35,24 @@ def test_a_failure_is_one_line_and_exit_code_1(
     monkeypatch.setenv("SENSUS_PROT", "1")
     assert cli.main(["check"]) == 1
     assert capsys.readouterr().err == "sensus: unknown setting SENSUS_PROT; did you mean SENSUS_PORT?\n"
+
+
+def test_what_nobody_foresaw_is_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_words: object) -> int:
+        raise ValueError("a first line\nand a second")
+
+    monkeypatch.setattr("sensus.check.run", fail)
+    assert cli.main(["check"]) == 1
+    assert capsys.readouterr().err.startswith("sensus: ValueError: a first line (")
+    monkeypatch.setenv("SENSUS_LOG_LEVEL", "DEBUG")
+    with pytest.raises(ValueError, match="second"):
+        cli.main(["check"])
+
+
+def test_the_number_of_a_key_is_one_that_a_key_can_have(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["key", "revoke", "9" * 24])
+    assert caught.value.code == 2
+    assert "sensus key list" in capsys.readouterr().err
