@@ -39,6 +39,7 @@ COMMANDS = (
     Command("audit", "read the audit streams", "web.cli:configure_audit", "web.cli:audit"),
     Command("score", "score series in files, without any server", "tasks.cli:configure_score", "tasks.cli:score"),
     Command("models", "versions of the detection model", "tasks.cli:configure_models", "tasks.cli:models"),
+    Command("bench", "measure this machine, on a temporary stack of its own", "bench.cli:configure", "bench.cli:run"),
 )
 
 

@@ -19,7 +19,7 @@ from sensus import readme, settings
 from sensus.cli import COMMANDS
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("sensus", "db", "ml", "llm", "tasks", "web")
+PACKAGES = ("sensus", "db", "ml", "llm", "tasks", "web", "bench")
 
 
 @pytest.fixture(scope="module")
