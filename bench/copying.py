@@ -58,4 +58,3 @@ def _copy(connection: Connection, blocks: Sequence[bytes]) -> None:
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         for block in blocks:
             copy.write(block)
-
