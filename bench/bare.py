@@ -16,20 +16,21 @@ from flask import Flask, request
 from sensus import settings
 
 PATH = "/alerts"
-TABLE = """
-    CREATE TABLE bare_alerts (
-        fingerprint text NOT NULL, starts_at timestamptz NOT NULL, status text NOT NULL,
-        labels jsonb NOT NULL, annotations jsonb NOT NULL,
-        UNIQUE (fingerprint, starts_at)
-    )
-    """
+# The columns, the defaults and the indexes of our own table: what is left out is all that is done around it.
+TABLE = "CREATE TABLE bare_alerts (LIKE alerts INCLUDING ALL)"
 _UPSERT = """
-    INSERT INTO bare_alerts (fingerprint, starts_at, status, labels, annotations)
-    SELECT fingerprint, "startsAt", status, labels, annotations
-    FROM json_to_recordset(%s::json)
-        AS sent (fingerprint text, "startsAt" timestamptz, status text, labels jsonb, annotations jsonb)
+    INSERT INTO bare_alerts (
+        fingerprint, starts_at, status, alert_name, severity, description, labels, annotations, generator_url
+    )
+    SELECT
+        fingerprint, "startsAt", status, labels ->> 'alertname', labels ->> 'severity',
+        annotations ->> 'description', labels, annotations, "generatorURL"
+    FROM json_to_recordset(%s::json) AS sent (
+        fingerprint text, "startsAt" timestamptz, status text, labels jsonb, annotations jsonb, "generatorURL" text
+    )
     ON CONFLICT (fingerprint, starts_at) DO UPDATE
-    SET status = EXCLUDED.status, labels = EXCLUDED.labels, annotations = EXCLUDED.annotations
+    SET status = EXCLUDED.status, labels = EXCLUDED.labels, annotations = EXCLUDED.annotations,
+        last_received_at = now()
     """
 
 app = Flask(__name__, static_folder=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -70,6 +71,8 @@ def _microseconds(seconds: float) -> int:
     return int(whole) * 1_000_000 + round(fraction * 1_000_000)
 
 
+# The alerts of one webhook began together, and end at the same zero.
+@lru_cache(maxsize=1024)
 def _from_text(text: str) -> datetime:
     # Alertmanager sends nanoseconds, which a datetime refuses.
     try:

@@ -55,7 +55,8 @@ class Alert(Base):
         Index("idx_alerts_alert_name", "alert_name", "id"),
         Index("idx_alerts_severity", "severity", "id"),
         Index("idx_alerts_starts_at", "starts_at"),
-        Index("idx_alerts_labels", "labels", postgresql_using="gin"),
+        # Only containment is asked of it, and this kind has half the entries.
+        Index("idx_alerts_labels", "labels", postgresql_using="gin", postgresql_ops={"labels": "jsonb_path_ops"}),
     )
 
     def acknowledge(self, by: str, note: str | None, at: datetime) -> None:

@@ -24,6 +24,8 @@ class NotStorable(ValueError):
 
 def check_pairs(pairs: Mapping[str, str], field: str, *, value_bytes: int = LABEL_VALUE_BYTES) -> None:
     """Raises NotStorable unless these labels or annotations can be kept."""
+    if _are_plainly_fine(pairs, value_bytes):
+        return
     if len(pairs) > MOST_LABELS:
         raise NotStorable("too_many_labels", field, f"{len(pairs)} {field}; at most {MOST_LABELS} are kept")
     for name, value in pairs.items():
@@ -31,6 +33,21 @@ def check_pairs(pairs: Mapping[str, str], field: str, *, value_bytes: int = LABE
             raise NotStorable("empty_name", field, "a name is empty")
         check_text(name, field, LABEL_NAME_BYTES)
         check_text(value, f"{field}.{name}", value_bytes)
+
+
+def _are_plainly_fine(pairs: Mapping[str, str], value_bytes: int) -> bool:
+    """Whether one glance is enough; a character has four bytes at most."""
+    if not pairs:
+        return True
+    values = pairs.values()
+    return (
+        len(pairs) <= MOST_LABELS
+        and 4 * max(map(len, pairs)) <= LABEL_NAME_BYTES
+        and 4 * max(map(len, values)) <= value_bytes
+        and "" not in pairs
+        and "\0" not in "".join(pairs)
+        and "\0" not in "".join(values)
+    )
 
 
 def check_text(text: str, field: str, most_bytes: int) -> None:

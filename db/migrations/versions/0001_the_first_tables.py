@@ -49,7 +49,14 @@ def upgrade() -> None:
     )
     op.create_index("idx_alerts_alert_name", "alerts", ["alert_name", "id"], unique=False)
     op.create_index("idx_alerts_created_at", "alerts", ["created_at", "id"], unique=False)
-    op.create_index("idx_alerts_labels", "alerts", ["labels"], unique=False, postgresql_using="gin")
+    op.create_index(
+        "idx_alerts_labels",
+        "alerts",
+        ["labels"],
+        unique=False,
+        postgresql_using="gin",
+        postgresql_ops={"labels": "jsonb_path_ops"},
+    )
     op.create_index("idx_alerts_severity", "alerts", ["severity", "id"], unique=False)
     op.create_index("idx_alerts_starts_at", "alerts", ["starts_at"], unique=False)
     op.create_index("idx_alerts_status", "alerts", ["status", "id"], unique=False)
