@@ -8,7 +8,7 @@ ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check prove lock readme clean
+.PHONY: help setup up test check prove lock proto readme clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ prove: $(VENV)/.dev ## run every promise of the product at full size and print a
 lock: $(VENV)/.dev ## compile requirements/*.in to *.txt with hashes
 	@for name in base dev uv; do $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
 		--custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt; done
+
+proto: $(VENV)/.dev ## write the message code of web/wire/*.proto anew
+	@$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. web/wire/*.proto
 
 readme: $(VENV)/.base ## write the settings table of the README anew
 	@$(BIN)/python -m sensus.readme README.md

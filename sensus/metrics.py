@@ -21,6 +21,10 @@ alerts_truncated = Counter(
 metrics_received = Counter("sensus_metrics_received_total", "Samples accepted.")
 samples_refused = Counter("sensus_samples_refused_total", "Samples refused.", ["reason"])
 samples_late = Counter("sensus_samples_late_total", "Samples stored behind the scoring watermark, hence not scored.")
+samples_ignored = Counter(
+    "sensus_samples_ignored_total", "Native histograms and exemplars of remote_write, which are not kept.", ["kind"]
+)
+staleness_markers = Counter("sensus_staleness_markers_total", "Markers of the end of a series; they are no samples.")
 quarantined = Counter("sensus_quarantined_total", "Alerts put aside because they can't be stored.", ["reason"])
 events_received = Counter("sensus_events_received_total", "Change events accepted.", ["kind"])
 processing_duration = Histogram(
@@ -53,8 +57,10 @@ for _status in ("firing", "resolved"):
     alerts_received.labels(_status)
 for _outcome in ("model", "evidence_only", "insufficient"):
     analyses.labels(_outcome)
-for _kind in ("alerts", "metrics", "events"):
+for _kind in ("alerts", "metrics", "remote_write", "events"):
     processing_duration.labels(_kind)
+for _kind in ("histogram", "exemplar"):
+    samples_ignored.labels(_kind)
 for _kind in ("series", "analyses", "audit"):
     sweep_found.labels(_kind)
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import cramjam
+
+from web.wire.remote_write_pb2 import Label, Sample, WriteRequest
 
 NO_END = "0001-01-01T00:00:00Z"
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -80,3 +85,24 @@ def samples(
 
 def _text(at: datetime | str | None) -> str | None:
     return at.isoformat().replace("+00:00", "Z") if isinstance(at, datetime) else at
+
+
+Points = Sequence[tuple[float, float]]
+STALE_MARKER = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
+
+
+def write_request(series: Sequence[tuple[Mapping[str, str], Points]], **ignored: int) -> bytes:
+    """A remote_write message: of each series its labels and its (Unix seconds, value); `exemplars=1` adds such."""
+    request = WriteRequest()
+    for labels, points in series:
+        request.timeseries.add(
+            labels=[Label(name=name, value=value).SerializeToString() for name, value in labels.items()],
+            samples=[Sample(value=value, timestamp=round(at * 1000)) for at, value in points],
+            **{kind: [b"\x0a\x00"] * count for kind, count in ignored.items()},
+        )
+    return request.SerializeToString()
+
+
+def in_snappy(message: bytes) -> bytes:
+    """The body of a remote_write request."""
+    return bytes(cramjam.snappy.compress_raw(message))

@@ -18,6 +18,7 @@ from web.api import (
     ingest_alerts,
     ingest_events,
     ingest_metrics,
+    ingest_write,
     keys,
     metrics,
     models,
@@ -31,6 +32,7 @@ from web.resources import open_resources
 BLUEPRINTS = (
     ingest_alerts.blueprint,
     ingest_metrics.blueprint,
+    ingest_write.blueprint,
     ingest_events.blueprint,
     alerts.blueprint,
     analyses.blueprint,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -95,6 +96,24 @@ def ingest_doc(summary: str, takes: type | list[type], answers: type, *, example
                 "description": "Committed in the database",
                 "content": {"application/json": {"schema": _reference(answers)}},
             },
+            "default": {"$ref": "#/components/responses/DEFAULT_ERROR"},
+        },
+    }
+
+
+def raw_doc(summary: str, takes: Mapping[str, str], answers: Mapping[int, str]) -> dict[str, Any]:
+    """The same for a body that no schema describes: of each content type and each status, what it is."""
+    return {
+        "summary": summary,
+        "requestBody": {
+            "required": True,
+            "content": {
+                kind: {"schema": {"type": "string", "format": "binary", "description": told}}
+                for kind, told in takes.items()
+            },
+        },
+        "responses": {
+            **{str(int(status)): {"description": told} for status, told in answers.items()},
             "default": {"$ref": "#/components/responses/DEFAULT_ERROR"},
         },
     }

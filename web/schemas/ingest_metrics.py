@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import lru_cache
+from datetime import datetime
 
 import msgspec
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from db.queries.samples import NewSamples
-from db.queries.series import REMEMBERED, SeriesKey
 from sensus import times
 from web import bodies
-from web.schemas.ingest_limits import METRIC_NAME_CHARACTERS, MOST_SAMPLES, NotStorable, check_pairs
-
-AHEAD = timedelta(minutes=10)
-Pairs = tuple[tuple[str, str], ...]
+from web.schemas.ingest_limits import MOST_SAMPLES, NotStorable
+from web.schemas.sample_rules import Window, series_key
 
 
 class SampleIn(msgspec.Struct, gc=False):
@@ -55,25 +50,20 @@ class Batch:
 
 @dataclass(slots=True)
 class _Reading:
-    """The work on one request; times are microseconds after 1970."""
+    """The work on one request."""
 
-    received_at: int
-    oldest: int
-    newest: int
+    received_at: int  # microseconds after 1970
+    window: Window
     samples: NewSamples = field(default_factory=NewSamples)
     refused: list[Refused] = field(default_factory=list)
     well_formed: int = 0
 
     def add(self, index: int, sample: SampleIn) -> None:
         try:
-            key = _series_key(sample.metric_name, tuple(sample.labels.items()) if sample.labels else ())
+            key = series_key(sample.metric_name, tuple(sample.labels.items()) if sample.labels else ())
             at = self.received_at if sample.timestamp is None else _time(sample.timestamp)
             self.well_formed += 1
-            if at < self.oldest:
-                told = times.isoformat(times.from_microseconds(self.oldest))
-                raise NotStorable("too_old", "timestamp", f"older than {told}, which is not kept")
-            if at > self.newest:
-                raise NotStorable("too_far_ahead", "timestamp", "more than 10 minutes ahead of the server's clock")
+            self.window.check(at)
             self.samples.add(self.samples.place_of(key), at, sample.metric_value)
         except NotStorable as error:
             self.refuse(index, error.field, str(error), error.reason)
@@ -93,11 +83,8 @@ def read(body: bytes, received_at: datetime, *, retention_days: int) -> Batch:
     Raises Unreadable when the body is no JSON, Invalid when not one sample has the right form, and
     RequestEntityTooLarge when there are too many.
     """
-    reading = _Reading(
-        times.to_microseconds(received_at),
-        times.to_microseconds(received_at - timedelta(days=retention_days)),
-        times.to_microseconds(received_at + AHEAD),
-    )
+    window = Window.at(received_at, retention_days=retention_days)
+    reading = _Reading(times.to_microseconds(received_at), window)
     typed = _typed(body)
     if typed is not None:
         _refuse_too_many(len(typed))
@@ -148,23 +135,6 @@ def _path(prefix: str, refused: Refused) -> str:
 def _refuse_too_many(count: int) -> None:
     if count > MOST_SAMPLES:
         raise RequestEntityTooLarge(f"{count} samples; send at most {MOST_SAMPLES} in one request")
-
-
-# A sender comes again with the same series; what is fine once is fine for ever.
-@lru_cache(maxsize=REMEMBERED)
-def _series_key(name: str, pairs: Pairs) -> SeriesKey:
-    # Any text is a name, as in Prometheus 3: dotted names of other senders are none the worse.
-    if not name.strip() or len(name) > METRIC_NAME_CHARACTERS or "\0" in name:
-        raise NotStorable(
-            "invalid", "metric_name", f"must have 1 to {METRIC_NAME_CHARACTERS} characters and contain no NUL"
-        )
-    try:
-        check_pairs(dict(pairs), "labels")
-    except NotStorable as error:
-        raise NotStorable("invalid", error.field, str(error)) from None
-    # A label without a value is none, as in Prometheus. Names and values recur from series to series.
-    kept = sorted((sys.intern(label), sys.intern(value)) for label, value in pairs if value)
-    return SeriesKey(sys.intern(name), tuple(kept))
 
 
 def _time(value: str | float) -> int:
