@@ -139,6 +139,14 @@ def _without_a_model(table: Table, folder: Path, series: Path) -> None:
         table.prove("a re-fire is a second episode", scenarios.a_refire_is_a_second_episode, up)
         table.prove("bad input", scenarios.bad_input_gets_a_clear_error, up)
         table.prove("a real Prometheus and Alertmanager", scenarios.a_real_alertmanager_delivers, up, folder / "peers")
+        table.prove(
+            "a real Prometheus writes for two minutes, the API killed in between",
+            scenarios.a_real_prometheus_writes,
+            up,
+            folder / "remote-write",
+            for_s=120.0,
+            kill=True,
+        )
         for batch, kill, twice in ((500, False, False), (500, True, True), (7, True, False), (1, True, False)):
             name = f"live equals offline: batches of {batch}{', worker killed' * kill}{', sent twice' * twice}"
             out = folder / f"score-{batch}-{kill}-{twice}"

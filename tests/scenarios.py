@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import signal
 import subprocess
@@ -243,7 +244,8 @@ def a_real_alertmanager_delivers(up: Up, folder: Path, *, fires_s: float = 15.0)
     ends = time.time() + fires_s
     with (
         _alertmanager(up, folder) as alertmanager,
-        _prometheus(folder, alertmanager, name, ends),
+        # It finds its Alertmanager some seconds after the first evaluation; what it sent before is lost.
+        _prometheus(folder, _alerting(folder, alertmanager, name, ends), "--rules.alert.resend-delay=1s"),
         up.client() as client,
     ):
         firing = wait_for(lambda: all_alerts(client, alert_name=name), timeout_s=60, what="the firing alert")
@@ -259,6 +261,37 @@ def a_real_alertmanager_delivers(up: Up, folder: Path, *, fires_s: float = 15.0)
     began, ended = times.parse(told["starts_at"]), times.parse(told["ends_at"])
     assert times.to_epoch(began) < ends < times.to_epoch(ended) + 1
     return f"firing and resolved arrived, one row, life of {(ended - began).total_seconds():.0f} s"
+
+
+def a_real_prometheus_writes(up: Up, folder: Path, *, for_s: float, kill: bool) -> str:
+    """What a real Prometheus wrote is stored as it has it itself, sample by sample, though the API be killed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.time()
+    killed: list[int] = []
+    with _prometheus(folder, _writing(up)) as url:
+        while time.time() < began + for_s:
+            time.sleep(0.5)
+            if kill and not killed and time.time() > began + for_s / 2:
+                killed = up.pids("web")
+                for pid in killed:
+                    _kill(pid)
+        until_s = time.time() - 2.0  # a scrape that is under way has the time of its beginning
+        expected = _samples_of_prometheus(url, until_s, over_s=int(for_s) + 60)
+        ours: dict[Sample, float] = {}
+
+        def all_there() -> bool:
+            nonlocal ours
+            ours = _samples_of_ours(up, until_s)
+            return len(ours) >= len(expected)
+
+        wait_for(all_there, timeout_s=90, what="everything that Prometheus wrote", every_s=1)
+    assert len(expected) > 100 * for_s, len(expected)
+    missing, surplus = expected.keys() - ours.keys(), ours.keys() - expected.keys()
+    assert not missing, f"{len(missing)} missing: {sorted(missing)[:3]}"
+    assert not surplus, f"{len(surplus)} too many: {sorted(surplus)[:3]}"
+    assert ours == expected
+    series = len({key[:2] for key in ours})
+    return f"{len(ours)} samples of {series} series, each equal" + f", {len(killed)} processes killed" * kill
 
 
 def everything_is_there(up: Up, before: dict[str, Any]) -> str:
@@ -409,10 +442,23 @@ def _alertmanager(up: Up, folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _prometheus(folder: Path, alertmanager: str, name: str, ends: float) -> Iterator[None]:
+def _prometheus(folder: Path, config: dict[str, Any], *options: str) -> Iterator[str]:
     from sensus.runtime import ports
 
     port = ports.choose(0, "test")
+    (folder / "prometheus.yml").write_text(json.dumps(config))
+    command = [
+        "prometheus",
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        *options,
+    ]
+    with _running(command, folder / "prometheus.log", lambda: _answers(f"http://127.0.0.1:{port}/-/ready")):
+        yield f"http://127.0.0.1:{port}"
+
+
+def _alerting(folder: Path, alertmanager: str, name: str, ends: float) -> dict[str, Any]:
     rule = {
         "alert": name,
         "expr": f"vector(time()) < {ends}",
@@ -420,25 +466,60 @@ def _prometheus(folder: Path, alertmanager: str, name: str, ends: float) -> Iter
         "annotations": {"summary": "a rule of a real Prometheus"},
     }
     (folder / "rules.yml").write_text(json.dumps({"groups": [{"name": "test", "interval": "1s", "rules": [rule]}]}))
-    (folder / "prometheus.yml").write_text(
-        json.dumps(
+    return {
+        "global": {"evaluation_interval": "1s", "scrape_interval": "1s"},
+        "rule_files": [str(folder / "rules.yml")],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
+    }
+
+
+def _writing(up: Up) -> dict[str, Any]:
+    """Prometheus watches the API and Flower each second, and writes what it sees to the API."""
+    return {
+        "global": {"scrape_interval": "1s"},
+        "scrape_configs": [
+            {"job_name": name, "static_configs": [{"targets": [up.facts[name].removeprefix("http://")]}]}
+            for name in ("api", "flower")
+        ],
+        "remote_write": [
             {
-                "global": {"evaluation_interval": "1s", "scrape_interval": "1s"},
-                "rule_files": [str(folder / "rules.yml")],
-                "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
+                "url": f"{up.api}/api/v1/write",
+                "authorization": {"credentials": up.unlimited_key()},
+                "queue_config": {"batch_send_deadline": "1s"},
             }
-        )
-    )
-    command = [
-        "prometheus",
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'tsdb'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        # It finds its Alertmanager some seconds after the first evaluation; what it sent before is lost.
-        "--rules.alert.resend-delay=1s",
-    ]
-    with _running(command, folder / "prometheus.log", lambda: _answers(f"http://127.0.0.1:{port}/-/ready")):
-        yield
+        ],
+    }
+
+
+Sample = tuple[str, tuple[tuple[str, str], ...], int]
+
+
+def _samples_of_prometheus(url: str, until_s: float, over_s: int) -> dict[Sample, float]:
+    """Every number it has, by name, labels and milliseconds."""
+    query = {"query": f'{{__name__=~".+"}}[{over_s}s]', "time": until_s}
+    answer = httpx.get(f"{url}/api/v1/query", params=query, timeout=60).json()
+    assert answer["status"] == "success", answer
+    found = {}
+    for series in answer["data"]["result"]:
+        name = series["metric"].pop("__name__")
+        labels = tuple(sorted(series["metric"].items()))
+        for at, text in series["values"]:
+            if math.isfinite(value := float(text)):
+                found[name, labels, round(at * 1000)] = value
+    return found
+
+
+def _samples_of_ours(up: Up, until_s: float) -> dict[Sample, float]:
+    """Every sample that Prometheus wrote, by the same key."""
+    import psycopg
+
+    query = """
+        SELECT metric_name, labels, round(extract(epoch FROM timestamp) * 1000)::bigint, metric_value FROM metrics
+        WHERE labels @? '$.job ? (@ == "api" || @ == "flower")' AND timestamp <= to_timestamp(%s)
+    """
+    with psycopg.connect(up.facts["database_url"]) as connection:
+        rows = connection.execute(query, (until_s,)).fetchall()
+    return {(name, tuple(sorted(labels.items())), at): value for name, labels, at, value in rows}
 
 
 def _answers(url: str) -> bool:

@@ -43,6 +43,11 @@ def test_a_real_alertmanager_delivers_the_life_of_an_alert(up: Up, tmp_path: Pat
     scenarios.a_real_alertmanager_delivers(up, tmp_path)
 
 
+@pytest.mark.peers
+def test_what_a_real_prometheus_writes_is_what_it_has(up: Up, tmp_path: Path, peers: None) -> None:
+    scenarios.a_real_prometheus_writes(up, tmp_path, for_s=10.0, kill=False)
+
+
 def test_every_page_of_the_docs_is_served_by_us(up: Up) -> None:
     page = httpx.get(f"{up.api}/docs", follow_redirects=True)
     assert page.status_code == 200
