@@ -8,6 +8,9 @@ from kombu import Queue
 # A message that nobody confirmed is delivered again after this long; every task ends well before.
 VISIBILITY_TIMEOUT_S = 900
 
+# More often than each minute, because many an alert lives for half of one.
+RECONCILE_EVERY_S = 20.0
+
 QUEUES = ("anomaly", "llm", "maintenance")
 
 task_queues = tuple(Queue(name) for name in QUEUES)
@@ -18,9 +21,10 @@ task_routes = {
     "tasks.analysis.*": {"queue": "llm"},
     "tasks.training.*": {"queue": "maintenance"},
     "tasks.upkeep.*": {"queue": "maintenance"},
+    "tasks.reconciler.*": {"queue": "maintenance"},
 }
 
-include = ["tasks.signals", "tasks.scoring", "tasks.analysis", "tasks.training", "tasks.upkeep"]
+include = ["tasks.signals", "tasks.scoring", "tasks.analysis", "tasks.training", "tasks.upkeep", "tasks.reconciler"]
 
 task_serializer = "json"
 accept_content = ["json"]
@@ -58,6 +62,12 @@ beat_schedule = {
         "task": "tasks.upkeep.sweep",
         "schedule": crontab(),
         # A sweep that waited a minute is as good as the next one.
+        "options": {"expires": 55},
+    },
+    "compare with the list of the Alertmanager": {
+        "task": "tasks.reconciler.reconcile",
+        # An alert that is over is listed no more, so one that lives shorter than this may never be seen.
+        "schedule": RECONCILE_EVERY_S,
         "options": {"expires": 55},
     },
     "make and drop partitions": {"task": "tasks.upkeep.keep_house", "schedule": crontab(hour=0, minute=30)},

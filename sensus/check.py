@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 
 import psycopg
 import redis
@@ -40,6 +41,10 @@ def _pings(current: settings.Settings) -> dict[str, Callable[[], str]]:
         "database": lambda: _embedded("PostgreSQL"),
         "redis": lambda: _embedded("Redis"),
     }
+    urls = current.alertmanager_urls()
+    for number, url in enumerate(urls, 1):
+        name = "alertmanager" if len(urls) == 1 else f"alertmanager {number}"
+        pings[name] = partial(health.alertmanager_ping, url)
     if current.database_url is not None:
         url = current.require_database_url().replace("postgresql+psycopg://", "postgresql://", 1)
         pings["database"] = lambda: _postgres(url)

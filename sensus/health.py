@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Literal
 
 import httpx
@@ -60,3 +61,11 @@ def ollama_ping(url: str, model: str, *, timeout_s: float = 1.5) -> str:
         if wanted in models
         else f"answers, but model {model} is missing: run `ollama pull {model}`"
     )
+
+
+def alertmanager_ping(url: str, *, timeout_s: float = 1.5) -> str:
+    """Which version answers at an address, which may hold a name and a password.  Raises when none does."""
+    answer = httpx.get(f"{url}/api/v2/status", timeout=timeout_s)
+    if answer.status_code != HTTPStatus.OK:
+        return f"answers {answer.status_code}: are address and password right?"
+    return f"Alertmanager {answer.json()['versionInfo']['version']}"

@@ -48,6 +48,13 @@ messages_lost = Counter(
     "Messages to workers that could not be sent; the sweep makes up for them.",
     ["task"],
 )
+reconciler_runs = Counter(
+    "sensus_reconciler_runs_total", "Comparisons of our alerts with the list of the Alertmanager.", ["outcome"]
+)
+alerts_reconciled = Counter(
+    "sensus_alerts_reconciled_total", "Alerts that were put right by the list of the Alertmanager.", ["change"]
+)
+alerts_stale = Counter("sensus_alerts_stale_total", "Alerts that nobody repeated for too long.")
 sweep_found = Counter("sensus_sweep_found_total", "Unfinished work found by the sweep.", ["kind"])
 tasks_run = Counter("sensus_tasks_total", "Tasks ended.", ["task", "state"])
 task_duration = Histogram("sensus_task_duration_seconds", "Run time of tasks.", ["task"], buckets=_LONG_S)
@@ -61,6 +68,10 @@ for _kind in ("alerts", "metrics", "remote_write", "events"):
     processing_duration.labels(_kind)
 for _kind in ("histogram", "exemplar"):
     samples_ignored.labels(_kind)
+for _outcome in ("done", "away", "unreadable"):
+    reconciler_runs.labels(_outcome)
+for _change in ("stored", "reopened", "resolved", "not_storable"):
+    alerts_reconciled.labels(_change)
 for _kind in ("series", "analyses", "audit"):
     sweep_found.labels(_kind)
 

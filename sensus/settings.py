@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -55,6 +56,20 @@ class Settings(BaseSettings):
         None, description="Redis to use instead of the embedded one: redis://:password@host:6379/0."
     )
     ollama_url: str = Field("http://127.0.0.1:11434", description="The Ollama server that explains alerts.")
+
+    alertmanager_url: SecretStr | None = Field(
+        None,
+        description="The Alertmanager whose list of alerts is compared with ours, http://user:password@host:9093; "
+        "the members of one cluster by commas.",
+    )
+    alertmanager_receivers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Receivers of that Alertmanager, by commas: an alert that never arrived is stored only if it goes "
+        "to one of them; empty: to any.",
+    )
+    stale_after_hours: float = Field(
+        25.0, ge=0, description="Hours without a repeat after which a firing alert is stale; 0: never."
+    )
 
     llm_model: str = Field("llama2", min_length=1, description="Name of the Ollama model.")
     llm_deadline_s: float = Field(120.0, gt=0, le=240, description="Longest wait for a model's answer, in seconds.")
@@ -102,10 +117,10 @@ class Settings(BaseSettings):
             return cls.model_fields[info.field_name].default
         return value
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "alertmanager_receivers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return _listed(value) if isinstance(value, str) else value
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -130,6 +145,21 @@ class Settings(BaseSettings):
             raise ValueError("must start with redis:// or rediss://")
         return value
 
+    @field_validator("alertmanager_url")
+    @classmethod
+    def _http_servers(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value().strip():
+            return None
+        for url in _listed(value.get_secret_value()):
+            parts = urlsplit(url)
+            try:
+                is_sound = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+            except ValueError:  # a port that is no number
+                is_sound = False
+            if not is_sound or parts.query or parts.fragment:
+                raise ValueError("must be like http://host:9093, or several such by commas")
+        return value
+
     @field_validator("ollama_url")
     @classmethod
     def _http(cls, value: str) -> str:
@@ -149,6 +179,12 @@ class Settings(BaseSettings):
         if self.redis_url is None:
             raise ConfigurationError("SENSUS_REDIS_URL is not set; set it, or use `sensus up`, which brings its own")
         return self.redis_url.get_secret_value()
+
+    def alertmanager_urls(self) -> tuple[str, ...]:
+        """The address of each Alertmanager, with its credentials and without a slash at its end; often none."""
+        if self.alertmanager_url is None:
+            return ()
+        return tuple(url.rstrip("/") for url in _listed(self.alertmanager_url.get_secret_value()))
 
     def require_jwt_secret(self) -> str:
         """What signs access tokens.  Raises ConfigurationError when none is set."""
@@ -228,6 +264,10 @@ def readme_table() -> str:
         default = "" if info.default in (None, ()) else f"`{info.default}`"
         rows.append(f"| `{PREFIX}{field.upper()}` | {default} | {info.description} |")
     return "\n".join(rows) + "\n"
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _refuse_unknown(environment: Mapping[str, str | None]) -> None:

@@ -75,6 +75,7 @@ def look_for_unfinished_work(sender: Any = None, **_: Any) -> None:
     if app is not None and "maintenance" in app.amqp.queues.consume_from:
         headers = {"request_id": logs.new_request_id()}
         try:
-            app.send_task("tasks.upkeep.sweep", expires=55, headers=headers, retry=False)
+            for task in ("tasks.upkeep.sweep", "tasks.reconciler.reconcile"):
+                app.send_task(task, expires=55, headers=headers, retry=False)
         except Exception as error:
             log.warning("message_not_sent", task="sweep", error=type(error).__name__)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from db import outbox
-from db.queries import analyses, models, partitions, progress, runs, upkeep
+from db.queries import analyses, models, partitions, progress, runs, stale, upkeep
 from llm.client import ping
 from llm.errors import LLMError
 from sensus import audit, logs, metrics
@@ -25,6 +25,8 @@ SERIES_A_MESSAGE = 500
 ANALYSES_A_SWEEP = 200
 REPLACEMENTS_A_SWEEP = 20
 UNANSWERED_A_SWEEP = 1_000
+STALE_A_SWEEP = 1_000
+ACTOR = "sweep"
 # Who asked less long ago than this has a message under way.
 _FRESH_S = 20.0
 _PING_S = 3.0
@@ -50,6 +52,7 @@ def sweep(self: SensusTask) -> None:
         "unanswered": _unanswered,
         "replaceable": _replaceable,
         "runs": _runs,
+        "stale": _stale,
     }
     for kind, part in parts.items():
         try:
@@ -165,6 +168,17 @@ def _runs(task: SensusTask) -> int:
     for run_id, kind in waiting:
         knock[kind](run_id)
     return len(waiting)
+
+
+def _stale(task: SensusTask) -> int:
+    hours = task.settings.stale_after_hours
+    if not hours:
+        return 0
+    request_id = logs.bound_request_id() or logs.new_request_id()
+    with task.transaction() as session:
+        marked = stale.mark(session, hours=hours, portion=STALE_A_SWEEP, actor=ACTOR, request_id=request_id)
+    metrics.alerts_stale.inc(len(marked))
+    return len(marked)
 
 
 def _model_answers(task: SensusTask) -> bool:

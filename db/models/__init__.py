@@ -3,12 +3,15 @@
 from db.models.access import ApiKey, AuditRecord, Installation, OutboxEntry, User
 from db.models.alert import Alert, AlertHistory, Quarantined
 from db.models.analysis import AnalysisFeedback, AnalysisResult, ChangeEvent
+from db.models.listing import AlertListing, AlertmanagerReading
 from db.models.model_version import ModelVersion, TaskRun
 from db.models.sample import Series, SeriesProgress, samples, scores
 
 __all__ = [
     "Alert",
     "AlertHistory",
+    "AlertListing",
+    "AlertmanagerReading",
     "AnalysisFeedback",
     "AnalysisResult",
     "ApiKey",

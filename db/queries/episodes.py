@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 Status = Literal["firing", "resolved"]
 Identity = tuple[str, datetime]  # fingerprint and start
+# What Alertmanager's own documentation says of an alert without a name is nothing; it shows an empty one.
+UNNAMED = "unnamed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,35 @@ class Message:
     generator_url: str | None
     group_key: str | None
     extra: Mapping[str, Any]
+
+
+def message(
+    *,
+    fingerprint: str,
+    starts_at: datetime | None,
+    status: Status,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    ends_at: datetime | None,
+    generator_url: str | None,
+    group_key: str | None,
+    extra: Mapping[str, Any],
+) -> Message:
+    """A message; name, severity and description are what labels and annotations say of them."""
+    return Message(
+        fingerprint=fingerprint,
+        starts_at=starts_at,
+        status=status,
+        alert_name=labels.get("alertname") or UNNAMED,
+        severity=labels.get("severity"),
+        description=annotations.get("description") or annotations.get("summary") or annotations.get("message"),
+        labels=labels,
+        annotations=annotations,
+        ends_at=ends_at,
+        generator_url=generator_url,
+        group_key=group_key,
+        extra=extra,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +105,14 @@ class Episode:
             return within
         # The first was new only if it brought what the row has now, and the row had something else.
         return within + (0 if differs and _same(first, self.last) else 1)
+
+
+def to_millisecond(at: datetime) -> datetime:
+    """The start of an Alertmanager's alert, cut to what is told of it everywhere.
+
+    Its webhook tells a start to the nanosecond and its API to the millisecond; the same start must be one episode.
+    """
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def change_between(before: str | None, after: Status) -> str | None:

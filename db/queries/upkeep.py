@@ -19,6 +19,7 @@ _OLD_ROWS: dict[Kind, str] = {
         DELETE FROM alerts WHERE id IN (
             SELECT id FROM alerts
             WHERE created_at < now() - :age AND last_received_at < now() - :age
+              AND NOT EXISTS (SELECT FROM alert_listings l WHERE l.alert_id = alerts.id AND l.listed_at > now() - :age)
             ORDER BY id LIMIT :portion FOR UPDATE SKIP LOCKED)
     """,
     "analyses": """

@@ -9,23 +9,19 @@ from typing import Any, Literal
 
 import msgspec
 
-from db.queries.episodes import Message
+from db.queries.episodes import Message, message, to_millisecond
 from db.queries.quarantine import Oddity
 from sensus import fingerprint, times
+from sensus.storable import ANNOTATION_BYTES, FINGERPRINT_BYTES, URL_BYTES, NotStorable, check_pairs, check_text
 from web import bodies
-from web.schemas.ingest_limits import ANNOTATION_BYTES, NotStorable, check_pairs, check_text
 
-# Alertmanager has no way to leave a time out: this is its zero.
-_NO_TIME = datetime.min.replace(tzinfo=times.EPOCH.tzinfo)
-_FINGERPRINT_BYTES = 128
-_URL_BYTES = 16_384
+# By this it is the webhook of an Alertmanager.
+_EXTERNAL_URL = "externalURL"
 _KNOWN_OF_WEBHOOK = frozenset(
     {"alerts", "status", "groupLabels", "commonLabels", "commonAnnotations", "version", "groupKey", "truncatedAlerts"}
 )
 # Far more than anybody sends, and far less than what makes a reader of the row run out of stack.
 _DEEPEST = 64
-# What Alertmanager's own documentation says of an alert without a name is nothing; it shows an empty one.
-UNNAMED = "unnamed"
 
 
 class AlertIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -104,18 +100,15 @@ def _message(raw: msgspec.Raw, received_at: datetime, group_key: str | None, aro
         raise NotStorable("no_labels", "labels", "an alert is known by its labels, and has none")
     check_pairs(labels, "labels")
     check_pairs(annotations, "annotations", value_bytes=ANNOTATION_BYTES)
-    check_text(alert.generatorURL or "", "generatorURL", _URL_BYTES)
-    check_text(alert.fingerprint or "", "fingerprint", _FINGERPRINT_BYTES)
+    check_text(alert.generatorURL or "", "generatorURL", URL_BYTES)
+    check_text(alert.fingerprint or "", "fingerprint", FINGERPRINT_BYTES)
     starts_at = _time(alert.startsAt, "startsAt")
     ends_at = _time(alert.endsAt, "endsAt")
     over = alert.status == "resolved" or (alert.status is None and ends_at is not None and ends_at <= received_at)
-    return Message(
+    return message(
         fingerprint=alert.fingerprint or fingerprint.of_labels(labels),
-        starts_at=starts_at,
+        starts_at=to_millisecond(starts_at) if starts_at and _EXTERNAL_URL in around else starts_at,
         status="resolved" if over else "firing",
-        alert_name=labels.get("alertname") or UNNAMED,
-        severity=labels.get("severity"),
-        description=annotations.get("description") or annotations.get("summary") or annotations.get("message"),
         labels=labels,
         annotations=annotations,
         ends_at=ends_at,
@@ -185,7 +178,7 @@ def _time(value: str | float | None, field: str) -> datetime | None:
         at = times.parse(value)
     except times.BadTime as error:
         raise NotStorable("bad_time", field, str(error)) from None
-    return None if at == _NO_TIME else at
+    return None if at == times.NONE else at
 
 
 def _text(raw: msgspec.Raw | None) -> str | None:

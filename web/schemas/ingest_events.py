@@ -10,8 +10,8 @@ import msgspec
 from db.queries.events import NewEvent
 from sensus import times
 from sensus.errors import Unreadable
+from sensus.storable import NotStorable, check_pairs, check_text
 from web import bodies
-from web.schemas.ingest_limits import NotStorable, check_pairs, check_text
 
 _URL_BYTES = 2_048
 

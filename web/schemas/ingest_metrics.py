@@ -10,8 +10,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from db.queries.samples import NewSamples
 from sensus import times
+from sensus.storable import MOST_SAMPLES, NotStorable
 from web import bodies
-from web.schemas.ingest_limits import MOST_SAMPLES, NotStorable
 from web.schemas.sample_rules import Window, series_key
 
 

@@ -16,7 +16,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from db.queries.samples import NewSamples
 from db.queries.series import REMEMBERED, SeriesKey
 from sensus.errors import Unreadable
-from web.schemas.ingest_limits import NotStorable
+from sensus.storable import NotStorable
 from web.schemas.sample_rules import Window, checked_key
 from web.wire.remote_write_pb2 import Label, TimeSeries, WriteRequest
 

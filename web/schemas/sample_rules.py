@@ -10,7 +10,7 @@ from typing import Self
 
 from db.queries.series import REMEMBERED, SeriesKey
 from sensus import times
-from web.schemas.ingest_limits import METRIC_NAME_CHARACTERS, NotStorable, check_pairs
+from sensus.storable import METRIC_NAME_CHARACTERS, NotStorable, check_pairs
 
 AHEAD = timedelta(minutes=10)
 Pairs = tuple[tuple[str, str], ...]

@@ -1,4 +1,4 @@
-"""What every sender must keep to: how long names, values and lists may be, and no NUL."""
+"""What every item that is stored must keep to: how long names, values and lists may be, and no NUL."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ LABEL_NAME_BYTES = 256
 # A name of an alert is a label's value and stands in an index, whose entries end at 2,704 bytes.
 LABEL_VALUE_BYTES = 2_048
 ANNOTATION_BYTES = 65_536
+FINGERPRINT_BYTES = 128
+URL_BYTES = 16_384
 METRIC_NAME_CHARACTERS = 200
 MOST_SAMPLES = 10_000
 
