@@ -115,10 +115,15 @@ def read(url: str, *, deadline_s: float = DEADLINE_S, most_bytes: int = MOST_BYT
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         # Its own words may hold the address with the password in it.
         raise AlertmanagerAway(type(error).__name__) from None
+    return understood(status.content, listed.content, skew)
+
+
+def understood(status: bytes, listed: bytes, skew: timedelta = timedelta(0)) -> Reading:
+    """What these two answers say; `skew` is how far our clock is ahead.  Raises AlertmanagerUnreadable."""
     try:
-        up_since = times.parse(_STATUS_DECODER.decode(status.content).uptime) + skew
-        raw = _ALERTS.decode(listed.content)
-    except (msgspec.MsgspecError, UnicodeDecodeError, times.BadTime, OverflowError):
+        up_since = times.parse(_STATUS_DECODER.decode(status).uptime) + skew
+        raw = _ALERTS.decode(listed)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, times.BadTime, OverflowError):
         raise AlertmanagerUnreadable("its answer is not that of the API v2 of an Alertmanager") from None
     return _reading(raw, up_since, skew)
 
@@ -169,7 +174,7 @@ def _reading(raw: list[msgspec.Raw], up_since: datetime, skew: timedelta) -> Rea
             starts_at, ends_at = times.parse(seen.startsAt), times.parse(seen.endsAt)
             until = None if ends_at == times.NONE else ends_at + skew
             updated_at = None if seen.updatedAt is None else times.parse(seen.updatedAt)
-        except (NotStorable, msgspec.MsgspecError, times.BadTime, OverflowError):
+        except (NotStorable, msgspec.MsgspecError, UnicodeDecodeError, RecursionError, times.BadTime, OverflowError):
             unreadable += 1
             continue
         alert = Listed(seen.fingerprint, starts_at, until, updated_at, _told(item))
@@ -187,7 +192,7 @@ def _told(item: msgspec.Raw) -> Told | None:
         check_text(told.generatorURL or "", "generatorURL", URL_BYTES)
         for text in (told.status.state, *(receiver.name for receiver in told.receivers)):
             check_text(text, "receivers", URL_BYTES)
-    except (NotStorable, msgspec.MsgspecError):
+    except (NotStorable, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     receivers = tuple(receiver.name for receiver in told.receivers)
     return Told(told.labels, told.annotations, told.generatorURL, receivers, told.status.state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -24,6 +25,9 @@ from tests.servers import PrivateServers
 # What a test process has in its environment must not reach the product under test.
 for _name in [name for name in os.environ if name.startswith("SENSUS_")]:
     del os.environ[_name]
+
+# Debian's; without them the tests that need a real sender are skipped.
+PEERS = ("prometheus", "prometheus-alertmanager")
 
 MakeKey = Callable[..., str]
 
@@ -152,3 +156,12 @@ def as_key(app: Flask, key: MakeKey) -> Callable[..., FlaskClient]:
 def writer(as_key: Callable[..., FlaskClient]) -> FlaskClient:
     """A client that may read and write, without a limit."""
     return as_key("read", "write")
+
+
+@pytest.fixture(scope="session")
+def peers() -> None:
+    missing = [name for name in PEERS if shutil.which(name) is None]
+    if missing:
+        told = f"Debian's {' and '.join(missing)} is not installed"
+        assert not os.environ.get("TESTS_NO_SKIP"), told
+        pytest.skip(told)

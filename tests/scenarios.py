@@ -23,13 +23,13 @@ import httpx
 import jwt
 
 from sensus import times
+from tests.alertmanager import Alertmanager
 from tests.servers import RunningServer
 from tests.stack import Up, environment
 from tests.waiting import wait_for
 
 DATA = Path(__file__).parent / "data"
 CAPTURES = DATA / "alertmanager"
-PEERS = ("prometheus", "prometheus-alertmanager")
 
 
 def captures() -> list[dict[str, Any]]:
@@ -243,9 +243,9 @@ def a_real_alertmanager_delivers(up: Up, folder: Path, *, fires_s: float = 15.0)
     name = f"RealRule{time.time_ns()}"
     ends = time.time() + fires_s
     with (
-        _alertmanager(up, folder) as alertmanager,
+        Alertmanager(folder, api=up.api, key=up.facts["api_key"]) as alertmanager,
         # It finds its Alertmanager some seconds after the first evaluation; what it sent before is lost.
-        _prometheus(folder, _alerting(folder, alertmanager, name, ends), "--rules.alert.resend-delay=1s"),
+        _prometheus(folder, _alerting(folder, alertmanager.address, name, ends), "--rules.alert.resend-delay=1s"),
         up.client() as client,
     ):
         firing = wait_for(lambda: all_alerts(client, alert_name=name), timeout_s=60, what="the firing alert")
@@ -403,42 +403,6 @@ def _running(command: list[str], log: Path, ready: Callable[[], bool]) -> Iterat
         finally:
             process.terminate()
             process.wait(20)
-
-
-@contextmanager
-def _alertmanager(up: Up, folder: Path) -> Iterator[str]:
-    from sensus.runtime import ports
-
-    port = ports.choose(0, "test")
-    config = folder / "alertmanager.yml"
-    config.write_text(
-        json.dumps(
-            {
-                "route": {"receiver": "sensus", "group_wait": "1s", "group_interval": "2s", "repeat_interval": "1h"},
-                "receivers": [
-                    {
-                        "name": "sensus",
-                        "webhook_configs": [
-                            {
-                                "url": f"{up.api}/api/v1/alerts",
-                                "send_resolved": True,
-                                "http_config": {"authorization": {"credentials": up.facts["api_key"]}},
-                            }
-                        ],
-                    }
-                ],
-            }
-        )
-    )
-    command = [
-        "prometheus-alertmanager",
-        f"--config.file={config}",
-        f"--storage.path={folder / 'alertmanager'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--cluster.listen-address=",
-    ]
-    with _running(command, folder / "alertmanager.log", lambda: _answers(f"http://127.0.0.1:{port}/-/ready")):
-        yield f"127.0.0.1:{port}"
 
 
 @contextmanager

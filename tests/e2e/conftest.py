@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,15 +23,6 @@ def up(model: OllamaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("e2e")
     with sensus_up(folder / "data", env=environment(SENSUS_OLLAMA_URL=model.url)) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def peers() -> None:
-    missing = [name for name in scenarios.PEERS if shutil.which(name) is None]
-    if missing:
-        told = f"Debian's {' and '.join(missing)} is not installed"
-        assert not os.environ.get("TESTS_NO_SKIP"), told
-        pytest.skip(told)
 
 
 @pytest.fixture(scope="session")
