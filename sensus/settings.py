@@ -68,7 +68,7 @@ class Settings(BaseSettings):
         "to one of them; empty: to any.",
     )
     stale_after_hours: float = Field(
-        25.0, ge=0, description="Hours without a repeat after which a firing alert is stale; 0: never."
+        25.0, ge=0, le=100_000, description="Hours without a repeat after which a firing alert is stale; 0: never."
     )
 
     llm_model: str = Field("llama2", min_length=1, description="Name of the Ollama model.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,9 +17,9 @@ from sqlalchemy.orm import Session
 
 from db.models import Alert, AlertHistory, AlertListing, AlertmanagerReading, AnalysisResult, OutboxEntry
 from db.session import Database
-from sensus import logs, metrics, times
+from sensus import check, logs, metrics, times
 from sensus.settings import Settings
-from tests.alertmanager import Alertmanager
+from tests.alertmanager import NOBODY, Alertmanager
 from tests.factories import alert, alertmanager_webhook
 from tests.integration.tasks.conftest import Sent
 from tests.waiting import wait_for
@@ -278,6 +280,43 @@ def test_an_alertmanager_that_is_away_is_told_of_once_and_ends_nothing(
     said = capsys.readouterr()
     assert (said.out + said.err).count("alertmanager_away") == 1
     assert (said.out + said.err).count("alertmanager_back") == 1
+
+
+def test_while_one_of_a_cluster_is_away_alerts_are_stored_and_none_is_ended(
+    alertmanager: Alertmanager, settings: Settings, sent: Sent, session: Session
+) -> None:
+    from tasks.resources import resources
+
+    both = settings.model_copy(update={"alertmanager_url": SecretStr(f"{alertmanager.url},{NOBODY}")})
+    object.__setattr__(resources(), "settings", both)
+    alertmanager.tell({"alertname": "First"}, fires_s=60)
+    reconcile()
+    alertmanager.tell({"alertname": "First"}, fires_s=-1)
+    alertmanager.tell({"alertname": "Second"})
+    alertmanager.wait_until_listed("First", False)
+    for _ in range(3):
+        reconcile()
+    assert (one(session, "First").status, one(session, "Second").status) == ("firing", "firing")
+
+
+def test_what_answers_otherwise_than_an_alertmanager_is_unreadable(alertmanager: Alertmanager) -> None:
+    from tasks.alertmanager import AlertmanagerUnreadable, read
+
+    with pytest.raises(AlertmanagerUnreadable, match="404"):
+        read(f"{alertmanager.url}/somewhere")
+    with pytest.raises(AlertmanagerUnreadable, match="more than 100 bytes"):
+        read(alertmanager.url, most_bytes=100)
+
+
+def test_check_has_a_line_for_it(
+    alertmanager: Alertmanager, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SENSUS_ALERTMANAGER_URL", alertmanager.url.replace("//", "//ann:password@"))
+    check.run(argparse.Namespace())
+    shown = capsys.readouterr().out
+    assert re.search(r"^alertmanager +ok: Alertmanager \d+\.\d+", shown, re.MULTILINE) is not None, shown
+    assert "password" not in shown.replace("SENSUS_ADMIN_PASSWORD", "")
 
 
 def test_a_webhook_at_the_same_moment_is_not_overruled(

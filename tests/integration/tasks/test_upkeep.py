@@ -7,14 +7,27 @@ from typing import Any
 
 import pytest
 import redis
+from flask.testing import FlaskClient
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from db.models import Alert, AnalysisResult, AuditRecord, ChangeEvent, ModelVersion, Quarantined, Series, TaskRun
+from db.models import (
+    Alert,
+    AlertHistory,
+    AlertListing,
+    AnalysisResult,
+    AuditRecord,
+    ChangeEvent,
+    ModelVersion,
+    Quarantined,
+    Series,
+    TaskRun,
+)
 from db.queries import models, outbox, runs
 from db.session import Database
-from sensus import times
+from sensus import metrics, times
 from sensus.settings import Settings
+from tests.factories import alert
 from tests.integration.tasks.conftest import Put, Sent
 from tests.integration.tasks.made import add_alert, add_analysis, add_change, wave
 
@@ -196,3 +209,67 @@ def test_a_fresh_system_has_its_model_after_the_first_sweep(worker: Settings, se
     assert first.version == "builtin-1"
     sweep()
     assert models.in_force(session) == first
+
+
+def test_an_alert_that_nobody_repeats_becomes_stale_and_fires_again_with_its_next_repeat(
+    sent: Sent, session: Session, writer: FlaskClient
+) -> None:
+    told = [alert(name) for name in ("Silent", "Repeated", "Over")]
+    writer.post("/api/v1/alerts", json=told)
+    writer.post("/api/v1/alerts", json=[alert("Over", status="resolved")])
+    before = metrics.alerts_stale._value.get()
+    _let_pass(session, "30 hours")
+    writer.post("/api/v1/alerts", json=told[1:2])
+    sweep()
+    sweep()
+    session.expire_all()
+    states = {row.alert_name: row.status for row in session.scalars(select(Alert))}
+    assert states == {"Silent": "stale", "Repeated": "firing", "Over": "resolved"}
+    assert [item["alert_name"] for item in writer.get("/api/v1/alerts?status=stale").get_json()["items"]] == ["Silent"]
+    assert metrics.alerts_stale._value.get() == before + 1
+    writer.post("/api/v1/alerts", json=told[:1])
+    silent = session.scalars(select(Alert).where(Alert.alert_name == "Silent")).one()
+    history = session.scalars(
+        select(AlertHistory).where(AlertHistory.alert_id == silent.id).order_by(AlertHistory.id)
+    ).all()
+    assert [(entry.change, entry.note) for entry in history] == [
+        ("firing", None),
+        ("stale", "not repeated for 25 hours"),
+        ("firing", None),
+    ]
+    # It is the same episode, so it has its analysis already.
+    asked = select(func.count(AnalysisResult.id)).where(AnalysisResult.alert_id == silent.id)
+    assert session.scalar(asked) == 1
+
+
+def test_what_an_alertmanager_lists_is_not_stale_and_not_forgotten(sent: Sent, session: Session) -> None:
+    listed, silent = (add_alert(session, name) for name in ("Listed", "Silent"))
+    _let_pass(session, "100 days")
+    session.add(AlertListing(alert_id=listed.id, source="http://am:9093", listed_at=times.now()))
+    session.flush()
+    sweep()
+    session.expire_all()
+    assert (listed.status, silent.status) == ("firing", "stale")
+    keep_house()
+    assert list(session.scalars(select(Alert.alert_name))) == ["Listed"]
+
+
+def test_without_an_age_nothing_becomes_stale(sent: Sent, settings: Settings, session: Session) -> None:
+    from tasks.resources import resources
+
+    object.__setattr__(resources(), "settings", settings.model_copy(update={"stale_after_hours": 0.0}))
+    add_alert(session)
+    _let_pass(session, "100 days")
+    sweep()
+    assert session.scalars(select(Alert.status)).all() == ["firing"]
+
+
+def _let_pass(session: Session, time: str) -> None:
+    """So much time has passed since the alerts came, as far as the database can tell."""
+    session.execute(
+        text(
+            "UPDATE alerts SET created_at = created_at - CAST(:time AS interval),"
+            " last_received_at = last_received_at - CAST(:time AS interval)"
+        ),
+        {"time": time},
+    )

@@ -52,6 +52,12 @@ def test_a_misspelt_port_is_no_service_link(monkeypatch: pytest.MonkeyPatch) -> 
         ("SENSUS_DATABASE_URL", "mysql://x"),
         ("SENSUS_REDIS_URL", "http://x"),
         ("SENSUS_OLLAMA_URL", "ollama"),
+        ("SENSUS_ALERTMANAGER_URL", "alertmanager:9093"),
+        ("SENSUS_ALERTMANAGER_URL", "http://a:9093, ftp://b"),
+        ("SENSUS_ALERTMANAGER_URL", "http://a:port"),
+        ("SENSUS_ALERTMANAGER_URL", "http://a/?silenced=false"),
+        ("SENSUS_STALE_AFTER_HOURS", "inf"),
+        ("SENSUS_STALE_AFTER_HOURS", "-1"),
         ("SENSUS_TRUSTED_PROXIES", "10.0.0.1, somewhere"),
         ("SENSUS_LOG_LEVEL", "LOUD"),
         ("SENSUS_RETENTION_DAYS", "0"),
@@ -145,3 +151,13 @@ def test_what_is_set_goes_before_a_running_stack(tmp_path: Path, monkeypatch: py
     (tmp_path / "run.json").write_text('{"database_url": "postgresql://run", "redis_url": "redis://run"}')
     found = settings.of_running_stack(settings.load().model_copy(update={"data_dir": tmp_path}))
     assert (found.require_database_url(), found.require_redis_url()) == ("postgresql+psycopg://set", "redis://run")
+
+
+def test_alertmanagers_are_a_list_of_addresses_whose_passwords_stay_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENSUS_ALERTMANAGER_URL", "http://ann:pass%2Cword@a:9093/, https://b/alerts")
+    read = settings.load()
+    assert read.alertmanager_urls() == ("http://ann:pass%2Cword@a:9093", "https://b/alerts")
+    assert not [origin for origin in settings.origins(read) if "word@" in origin.value]
+    assert "word@" not in repr(read)
+    monkeypatch.setenv("SENSUS_ALERTMANAGER_URL", "")
+    assert settings.load().alertmanager_urls() == ()
