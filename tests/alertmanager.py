@@ -110,10 +110,11 @@ class Alertmanager:
         alerts: list[dict[str, Any]] = answer.json()
         return alerts
 
-    def wait_until_listed(self, name: str, is_listed: bool = True) -> None:
+    def wait_until_listed(self, name: str, is_listed: bool = True, *, timeout_s: float = 30.0) -> None:
         wait_for(
             lambda: any(alert["labels"]["alertname"] == name for alert in self.listed()) == is_listed,
             f"{name} is {'' if is_listed else 'no longer '}listed",
+            timeout_s=timeout_s,
         )
 
     def _is_ready(self) -> bool:

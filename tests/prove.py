@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sensus.runtime import ports
 from tests import scenarios
+from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
 from tests.servers import PrivateServers
 from tests.stack import environment, sensus_up
@@ -80,6 +82,7 @@ def main() -> int:
         _clones(table, folder)
         _with_a_model(table, folder)
         _without_a_model(table, folder, series)
+        _beside_an_alertmanager(table, folder)
         _with_servers_of_ones_own(table, folder)
     return table.print()
 
@@ -151,6 +154,23 @@ def _without_a_model(table: Table, folder: Path, series: Path) -> None:
             name = f"live equals offline: batches of {batch}{', worker killed' * kill}{', sent twice' * twice}"
             out = folder / f"score-{batch}-{kill}-{twice}"
             table.prove(name, scenarios.live_equals_offline, up, series, out, batch=batch, kill=kill, twice=twice)
+
+
+def _beside_an_alertmanager(table: Table, folder: Path) -> None:
+    port = ports.choose(0, "a proof")
+    with Alertmanager(folder / "alertmanager", api=f"http://127.0.0.1:{port}") as alertmanager:
+        env = environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9", SENSUS_ALERTMANAGER_URL=alertmanager.url)
+        with sensus_up(folder / "reconciled", env=env, options=("--port", str(port))) as up:
+            for fires_s in (30.0, 75.0):
+                table.prove(
+                    f"the API down during the whole life of an alert of {fires_s:.0f} s",
+                    scenarios.a_life_without_the_api,
+                    up,
+                    alertmanager,
+                    folder / f"life-{fires_s:.0f}",
+                    fires_s=fires_s,
+                    hurried=False,
+                )
 
 
 def _with_servers_of_ones_own(table: Table, folder: Path) -> None:

@@ -17,10 +17,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import httpx
 import jwt
+import psycopg
+from celery import Celery
 
 from sensus import times
 from tests.alertmanager import Alertmanager
@@ -294,6 +297,43 @@ def a_real_prometheus_writes(up: Up, folder: Path, *, for_s: float, kill: bool) 
     return f"{len(ours)} samples of {series} series, each equal" + f", {len(killed)} processes killed" * kill
 
 
+def a_life_without_the_api(up: Up, alertmanager: Alertmanager, folder: Path, *, fires_s: float, hurried: bool) -> str:
+    """The API is down while a rule of a real Prometheus fires and ends; afterwards the alert is there, and over.
+
+    `hurried` asks the reconciler at each second, in place of its own time.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"Unheard{time.time_ns()}"
+
+    def stored() -> tuple[str, int] | None:
+        if hurried:
+            Celery(broker=up.facts["redis_url"]).send_task("tasks.reconciler.reconcile", queue="maintenance")
+        with psycopg.connect(up.facts["database_url"]) as connection:
+            return connection.execute(
+                "SELECT status, times_received FROM alerts WHERE alert_name = %s", [name]
+            ).fetchone()
+
+    with _kept_down(up, "web"):
+        wait_for(lambda: not _answers(f"{up.api}/health/live"), "the API is down")
+        ends = time.time() + fires_s
+        with _prometheus(folder, _alerting(folder, alertmanager.address, name, ends), "--rules.alert.resend-delay=1s"):
+            assert wait_for(stored, "the alert is stored", timeout_s=fires_s, every_s=1) == ("firing", 1)
+            alertmanager.wait_until_listed(name, False, timeout_s=fires_s + 60)
+            wait_for(lambda: stored() == ("resolved", 1), "the alert is resolved", timeout_s=120, every_s=1)
+        assert not _answers(f"{up.api}/health/live")
+    wait_for(lambda: _answers(f"{up.api}/health/ready"), "the API is back", timeout_s=90, every_s=0.5)
+    with up.client() as client:
+        (told,) = all_alerts(client, alert_name=name)
+        history = client.get(f"/api/v1/alerts/{told['id']}").json()["history"]
+    assert [(entry["change"], entry["actor"]) for entry in history] == [
+        ("firing", "reconciler"),
+        ("resolved", "reconciler"),
+    ]
+    off_s = abs(times.to_epoch(times.parse(told["ends_at"])) - ends)
+    assert off_s < 90, f"its end is {off_s:.0f} s off"
+    return f"an alert of {fires_s:.0f} s is there, firing and resolved, its end {off_s:.0f} s off"
+
+
 def everything_is_there(up: Up, before: dict[str, Any]) -> str:
     """What `snapshot` saw is still there after a restart."""
     after = snapshot(up)
@@ -303,8 +343,6 @@ def everything_is_there(up: Up, before: dict[str, Any]) -> str:
 
 def snapshot(up: Up) -> dict[str, Any]:
     """What is stored, as far as a restart must keep it."""
-    import psycopg
-
     with psycopg.connect(up.facts["database_url"]) as connection, up.client() as client:
         count = lambda table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: E731
         alerts = sorted((a["id"], a["status"], a["starts_at"]) for a in all_alerts(client))
@@ -382,6 +420,25 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass  # Its parent's end was its own.
+
+
+@contextmanager
+def _kept_down(up: Up, name: str) -> Iterator[None]:
+    """A process of the stack is killed whenever it is there."""
+    over = Event()
+
+    def keep_killing() -> None:
+        while not over.wait(0.3):
+            for pid in up.pids(name):
+                _kill(pid)
+
+    killer = Thread(target=keep_killing)
+    killer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        killer.join()
 
 
 def _token(up: Up, *, expires: datetime) -> str:

@@ -10,7 +10,9 @@ import httpx
 import psutil
 import pytest
 
+from sensus.runtime import ports
 from tests import scenarios
+from tests.alertmanager import Alertmanager
 from tests.servers import PrivateServers
 from tests.stack import SENSUS, Up, environment, sensus_up
 from tests.waiting import wait_for
@@ -46,6 +48,15 @@ def test_a_real_alertmanager_delivers_the_life_of_an_alert(up: Up, tmp_path: Pat
 @pytest.mark.peers
 def test_what_a_real_prometheus_writes_is_what_it_has(up: Up, tmp_path: Path, peers: None) -> None:
     scenarios.a_real_prometheus_writes(up, tmp_path, for_s=10.0, kill=False)
+
+
+@pytest.mark.faults
+def test_an_alert_whose_whole_life_met_no_api_is_there_afterwards(tmp_path: Path, peers: None) -> None:
+    port = ports.choose(0, "a test")
+    with Alertmanager(tmp_path / "alertmanager", api=f"http://127.0.0.1:{port}") as alertmanager:
+        settings = environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9", SENSUS_ALERTMANAGER_URL=alertmanager.url)
+        with sensus_up(tmp_path / "data", env=settings, options=("--port", str(port))) as running:
+            scenarios.a_life_without_the_api(running, alertmanager, tmp_path / "peers", fires_s=12.0, hurried=True)
 
 
 def test_every_page_of_the_docs_is_served_by_us(up: Up) -> None:
