@@ -14,9 +14,8 @@ from typing import Any
 import msgspec
 
 from bench import bare, load
-from bench.cases import Connection
 from bench.load import SENDERS, Answer, Request, Shards, Target
-from bench.stack import BenchStack
+from bench.stack import BenchStack, Connection
 
 HEADERS = {"Content-Type": "application/json", "User-Agent": "Alertmanager/0.28.1"}
 REPEATED_SERIES = 500
@@ -45,7 +44,7 @@ class AlertsCase:
     def shards(self, seconds: float) -> Shards:
         rate = min(_FASTEST, _FASTEST_ALERTS / self.per_webhook)
         each = math.ceil(seconds * rate / SENDERS)
-        return [[self._request() for _ in range(each)] for _ in range(SENDERS)]
+        return [[self.request() for _ in range(each)] for _ in range(SENDERS)]
 
     def acknowledged(self, answers: Sequence[Answer]) -> int:
         return sum(msgspec.json.decode(answer.body)["accepted"] for answer in answers)
@@ -59,11 +58,17 @@ class AlertsCase:
         ).fetchone()
         return int(row[0]) if row else 0
 
+    def empty(self, connection: Connection) -> None:
+        connection.execute("TRUNCATE alerts CASCADE")
+
     def bare(self, stack: BenchStack, shards: Shards, seconds: float) -> dict[str, float]:
+        with stack.api.connect() as connection:
+            connection.execute("TRUNCATE bare_alerts")
         burst = load.send(Target(stack.bare_port, bare.PATH, self.headers), shards, seconds=seconds)
         return {"ratio_to_bare": burst.items / burst.seconds}
 
-    def _request(self) -> Request:
+    def request(self) -> Request:
+        """The next webhook."""
         numbers = itertools.islice(self._numbers, self.per_webhook)
         alerts = [alert(self.run, n % REPEATED_SERIES if self.repeated else n, self._began) for n in numbers]
         return Request(webhook(alerts, self.run), len(alerts))

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
-
-import psycopg
+from typing import Protocol
 
 from bench.load import Answer, Shards
-from bench.stack import BenchStack
-
-Connection = psycopg.Connection[Any]
+from bench.stack import BenchStack, Connection
 
 
 class Case(Protocol):
@@ -33,6 +29,9 @@ class Case(Protocol):
 
     def kept(self, connection: Connection) -> int:
         """The items of this case that the database has."""
+
+    def empty(self, connection: Connection) -> None:
+        """Remove what was kept, so that each round begins with an empty table."""
 
     def bare(self, stack: BenchStack, shards: Shards, seconds: float) -> dict[str, float]:
         """Items a second of the bare way, by the name of each ratio to it; `ratio_to_bare` is one."""

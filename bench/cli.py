@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
 from bench import ingest, stack
-from bench.ingest import Size
+from bench.ingest import Extent
+from bench.rounds import Size
 
-_QUICK = Size(rounds=1, seconds=0.7, warm_up_s=0.3)
-_USUAL = Size(rounds=3, seconds=4.0, warm_up_s=1.5)
-_FULL = Size(rounds=5, seconds=6.0, warm_up_s=2.0)
-_STOPPED = 130
+_QUICK = Extent(Size(rounds=1, seconds=0.7, warm_up_s=0.3), requests=20, stored=20_000, filled=0)
+_USUAL = Extent(Size(rounds=3, seconds=4.0, warm_up_s=1.5), requests=200, stored=400_000, filled=0)
+_FULL = Extent(Size(rounds=5, seconds=6.0, warm_up_s=2.0), requests=400, stored=1_000_000, filled=1_000_000)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,27 +21,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
     of_ingest = benchmarks.add_parser("ingest", help="alerts and samples a second, beside the bare limits")
     how_much = of_ingest.add_mutually_exclusive_group()
     how_much.add_argument("--quick", action="store_true", help="under a minute; the figures are rough")
-    how_much.add_argument("--full", action="store_true", help="longer rounds, and 1,000,000 alerts stored before")
+    how_much.add_argument("--full", action="store_true", help="longer, and again on a database with 1,000,000 alerts")
+    of_ingest.add_argument(
+        "--filled", type=_count, metavar="N", help="measure again on a database with N alerts and 5 N samples"
+    )
     of_ingest.add_argument(
         "--only",
         action="append",
-        choices=[case.name for case in ingest.cases()],
+        choices=ingest.names(),
         metavar="NAME",
-        help="measure only this; may be repeated",
+        help=f"measure only this; may be repeated: {', '.join(ingest.names())}",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print each figure as a JSON line; the progress goes to stderr."""
-    size = _QUICK if arguments.quick else _FULL if arguments.full else _USUAL
-    chosen = [case for case in ingest.cases() if arguments.only is None or case.name in arguments.only]
+    extent = _QUICK if arguments.quick else _FULL if arguments.full else _USUAL
+    if arguments.filled is not None:
+        extent = replace(extent, filled=arguments.filled)
     _say("starting a stack of its own")
-    with stack.temporary(with_filled=False) as running:
-        for figure in ingest.measure(running, chosen, size, _say):
+    with stack.temporary(with_filled=extent.filled > 0) as running:
+        for figure in ingest.measure(running, arguments.only or ingest.names(), extent, _say):
             print(figure.line(), flush=True)
-        return 0
-    # A stop ends the block quietly.
-    return _STOPPED
+    return 0
+
+
+def _count(text: str) -> int:
+    if text.isdecimal() and int(text) <= 100_000_000:
+        return int(text)
+    raise argparse.ArgumentTypeError("a number of alerts, 0 for none")
 
 
 def _say(text: str) -> None:

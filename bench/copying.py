@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from datetime import UTC, datetime
 
-import psycopg
+from bench.stack import Connection
 
-Connection = psycopg.Connection[Any]
-Row = tuple[int, str, float]  # series, time, value
+Row = tuple[int, int, float]  # series, seconds after 1970, value
 
 _COPY = "COPY bare_samples (series_id, timestamp, value) FROM STDIN"
 _PARTITIONS = """
@@ -35,7 +34,7 @@ def rates(connection: Connection, batches: Sequence[Sequence[Row]], seconds: flo
 
     The text is made ready before the clock starts.  The table is empty before and after.
     """
-    blocks = ["".join(f"{number}\t{at}\t{value}\n" for number, at, value in batch).encode() for batch in batches]
+    blocks = [_text(batch) for batch in batches]
     size = len(batches[0])
     try:
         began, done = time.perf_counter(), 0
@@ -46,12 +45,17 @@ def rates(connection: Connection, batches: Sequence[Sequence[Row]], seconds: flo
                 break
         batchwise = done / (time.perf_counter() - began)
         connection.execute("TRUNCATE bare_samples")
-        # As many rows as went in before, so that both have as large an index to climb.
+        # The same rows again, so that both have as large an index to climb.
         began = time.perf_counter()
         _copy(connection, blocks[: done // size])
         return {"ratio_to_bare": batchwise, "ratio_to_one_copy": done / (time.perf_counter() - began)}
     finally:
         connection.execute("TRUNCATE bare_samples")
+
+
+def _text(batch: Sequence[Row]) -> bytes:
+    moments = {at: datetime.fromtimestamp(at, UTC).isoformat() for at in {at for _, at, _ in batch}}
+    return "".join(f"{number}\t{moments[at]}\t{value}\n" for number, at, value in batch).encode()
 
 
 def _copy(connection: Connection, blocks: Sequence[bytes]) -> None:

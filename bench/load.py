@@ -39,10 +39,11 @@ class Target:
     port: int
     path: str
     headers: Mapping[str, str]
+    method: str = "POST"
 
     def head(self, length: int) -> bytes:
         """Request line and headers of a body of this length."""
-        lines = [f"POST {self.path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", f"Content-Length: {length}"]
+        lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", f"Content-Length: {length}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
@@ -91,14 +92,11 @@ class _Sender(threading.Thread):
 
     def _send(self) -> None:
         for first in range(0, len(self._requests), _REQUESTS_A_CONNECTION):
-            with _connect(self._target) as connection:
+            with connect(self._target.port) as connection:
                 for request in self._requests[first : first + _REQUESTS_A_CONNECTION]:
                     if self._stop_now.is_set():
                         return
-                    began = time.perf_counter()
-                    connection.sendall(self._target.head(len(request.body)) + request.body)
-                    body = _answer(connection)
-                    self.answers.append(Answer(request, body, time.perf_counter() - began))
+                    self.answers.append(exchange(connection, self._target, request))
 
 
 def send(target: Target, shards: Shards, *, seconds: float) -> Burst:
@@ -126,10 +124,19 @@ def send(target: Target, shards: Shards, *, seconds: float) -> Burst:
     return Burst([answer for sender in senders for answer in sender.answers], took, cpu)
 
 
-def _connect(target: Target) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", target.port), timeout=_ANSWER_WITHIN_S)
+def connect(port: int) -> socket.socket:
+    """A connection to a server on this machine."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_WITHIN_S)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
+
+
+def exchange(connection: socket.socket, target: Target, request: Request) -> Answer:
+    """One request and its answer.  Raises Refused when it is no success."""
+    began = time.perf_counter()
+    connection.sendall(target.head(len(request.body)) + request.body)
+    body = _answer(connection)
+    return Answer(request, body, time.perf_counter() - began)
 
 
 def _answer(connection: socket.socket) -> bytes:

@@ -6,17 +6,16 @@ import math
 import random
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
 
 from bench import copying
-from bench.cases import Connection
 from bench.copying import Row
 from bench.load import SENDERS, Answer, Request, Shards
-from bench.stack import BenchStack
+from bench.stack import BenchStack, Connection
 
 METRICS_AN_INSTANCE = 50
 SCRAPE_EVERY_S = 5
@@ -31,31 +30,49 @@ class Scrape(Request):
     rows: Sequence[Row]
 
 
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A door for samples: where it is, what goes through it, and what an answer acknowledges."""
+
+    path: str
+    headers: Mapping[str, str]
+    encode: Callable[[str, Sequence[Row]], bytes]  # of a run and rows
+    acknowledged: Callable[[Answer], int]
+
+
 @dataclass(slots=True)
-class JsonSamplesCase:
-    """Samples as JSON lists.  Each sender has series of its own, as each shard of Prometheus has."""
+class SamplesCase:
+    """Samples, so many a request.  Each sender has series of its own, as each shard of Prometheus has."""
 
     name: str
     per_request: int
+    wire: Wire
     unit: str = "samples/s"
-    path: str = "/api/v1/metrics"
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:10])
     _began: int = field(default_factory=lambda: int(time.time()) - _AGO_S)
     _sent: int = 0
     _values: random.Random = field(default_factory=lambda: random.Random(7))
 
     @property
+    def path(self) -> str:
+        return self.wire.path
+
+    @property
     def headers(self) -> Mapping[str, str]:
-        return {"Content-Type": "application/json"}
+        return self.wire.headers
 
     def shards(self, seconds: float) -> Shards:
-        each = math.ceil(seconds * _FASTEST / self.per_request / SENDERS)
+        return self.scrapes(math.ceil(seconds * _FASTEST))
+
+    def scrapes(self, count: int) -> list[list[Scrape]]:
+        """At least so many samples, the next ones in time, for each sender."""
+        each = math.ceil(count / self.per_request / SENDERS)
         first, self._sent = self._sent, self._sent + each
         ats = [self._began + SCRAPE_EVERY_S * number for number in range(first, first + each)]
         return [[self._scrape(shard, at) for at in ats] for shard in range(SENDERS)]
 
     def acknowledged(self, answers: Sequence[Answer]) -> int:
-        return sum(msgspec.json.decode(answer.body)["accepted"] for answer in answers)
+        return sum(self.wire.acknowledged(answer) for answer in answers)
 
     def kept(self, connection: Connection) -> int:
         row = connection.execute(
@@ -65,30 +82,21 @@ class JsonSamplesCase:
         ).fetchone()
         return int(row[0]) if row else 0
 
+    def empty(self, connection: Connection) -> None:
+        connection.execute("TRUNCATE samples")
+
     def bare(self, stack: BenchStack, shards: Shards, seconds: float) -> dict[str, float]:
-        batches = [scrape.rows for shard in zip(*shards, strict=True) for scrape in shard if isinstance(scrape, Scrape)]
+        # In the order in which the senders send: one scrape of each, then the next of each.
+        batches = [
+            request.rows for turn in zip(*shards, strict=True) for request in turn if isinstance(request, Scrape)
+        ]
         with stack.api.connect() as connection:
             return copying.rates(connection, batches, seconds)
 
     def _scrape(self, shard: int, at: int) -> Scrape:
         numbers = range(shard * self.per_request, (shard + 1) * self.per_request)
-        values = [round(self._values.uniform(0, 1000), 2) for _ in numbers]
-        told = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        rows = [(number, told, value) for number, value in zip(numbers, values, strict=True)]
-        return Scrape(self._encode(rows), len(rows), rows)
-
-    def _encode(self, rows: Sequence[Row]) -> bytes:
-        return msgspec.json.encode(
-            [
-                {
-                    "metric_name": metric_name(number),
-                    "metric_value": value,
-                    "labels": labels(self.run, number),
-                    "timestamp": told,
-                }
-                for number, told, value in rows
-            ]
-        )
+        rows = [(number, at, round(self._values.uniform(0, 1000), 2)) for number in numbers]
+        return Scrape(self.wire.encode(self.run, rows), len(rows), rows)
 
 
 def metric_name(number: int) -> str:
@@ -104,3 +112,30 @@ def labels(run: str, number: int) -> dict[str, str]:
         "job": "node",
         "run": run,
     }
+
+
+def told(at: int) -> str:
+    """A moment as people write it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _json(run: str, rows: Sequence[Row]) -> bytes:
+    moments = {at: told(at) for at in {at for _, at, _ in rows}}
+    return msgspec.json.encode(
+        [
+            {
+                "metric_name": metric_name(number),
+                "metric_value": value,
+                "labels": labels(run, number),
+                "timestamp": moments[at],
+            }
+            for number, at, value in rows
+        ]
+    )
+
+
+def _accepted(answer: Answer) -> int:
+    return int(msgspec.json.decode(answer.body)["accepted"])
+
+
+JSON = Wire("/api/v1/metrics", {"Content-Type": "application/json"}, _json, _accepted)

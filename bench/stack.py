@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from bench import cpu
+from bench.load import Target
 from db import cli
 from db.session import Database
 from sensus import logs, metrics, settings
@@ -26,8 +27,11 @@ from sensus.runtime.processes import SERVERS, ProcessSpec, Stack, process_table
 from sensus.runtime.supervisor import Supervisor
 from web import identity
 
+Connection = psycopg.Connection[Any]
+
 BARE_APP = "bench.bare:app"
 _API = "web"
+_FILLED = "filled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,13 @@ class Api:
     key: str  # an API key without a limit
     database_url: str
 
-    def connect(self) -> psycopg.Connection[Any]:
+    def connect(self) -> Connection:
         """A connection of the application's role, each statement committed by itself."""
         return psycopg.connect(self.database_url, autocommit=True)
+
+    def target(self, path: str, headers: Mapping[str, str], method: str = "POST") -> Target:
+        """Where to send, with the key."""
+        return Target(self.port, path, {**headers, "Authorization": f"Bearer {self.key}"}, method)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,11 @@ class BenchStack:
     filled: Api | None  # on a second database, to be filled; side by side, so that noise hits both
     bare_port: int
 
+    @property
+    def admin_url(self) -> str:
+        """The superuser's way into the stack's own PostgreSQL."""
+        return _own_postgres(self.plan.stack).admin_url
+
     def cpu(self, name: str) -> CpuSeconds:
         """CPU time of the app of this name and of the servers behind it."""
         pids = self.supervisor.pids
@@ -75,7 +88,11 @@ class BenchStack:
 
 @contextmanager
 def temporary(*, with_filled: bool) -> Iterator[BenchStack]:
-    """A stack in a temporary folder, on free ports; all of it ends with the block, also on Ctrl-C."""
+    """A stack in a temporary folder, on free ports; all of it ends with the block.
+
+    Raises KeyboardInterrupt when somebody asked to stop meanwhile.
+    """
+    stopped = True
     with tempfile.TemporaryDirectory(prefix="sensus-bench-") as name:
         folder = Path(name)
         plan = up.make_plan(_settings(folder))
@@ -86,8 +103,12 @@ def temporary(*, with_filled: bool) -> Iterator[BenchStack]:
             with Supervisor(Console(log, colour=False), run=str(folder.resolve())) as supervisor:
                 supervisor.start([spec for spec in process_table(plan.stack) if spec.name in SERVERS])
                 yield _started(supervisor, plan, with_filled=with_filled)
+                stopped = False
         finally:
             os.close(log)
+    if stopped:
+        # The supervisor ends its block quietly; whoever counts on what was measured must hear of it.
+        raise KeyboardInterrupt
 
 
 def _started(supervisor: Supervisor, plan: up.Plan, *, with_filled: bool) -> BenchStack:
@@ -99,7 +120,7 @@ def _started(supervisor: Supervisor, plan: up.Plan, *, with_filled: bool) -> Ben
     if with_filled:
         second = plan.settings.model_copy(update={"database_url": SecretStr(_second_database(plan.stack))})
         stack = replace(plan.stack, environment={**plan.stack.environment, "SENSUS_DATABASE_URL": _plain_url(second)})
-        filled = _api("web-filled", ports.choose(0, "the second API"), second)
+        filled = _api(f"{_API}-{_FILLED}", ports.choose(0, "the second API"), second)
         specs.append(replace(_served(stack, filled.port), name=filled.name))
     supervisor.start(specs)
     return BenchStack(supervisor, plan, api, filled, bare_port)
@@ -136,14 +157,17 @@ def _api(name: str, port: int, current: settings.Settings) -> Api:
 
 
 def _second_database(stack: Stack) -> str:
-    server = stack.postgres
-    if not isinstance(server, EmbeddedPostgres):
-        raise ConfigurationError("the benchmark runs on its own PostgreSQL only")
+    server = _own_postgres(stack)
+    statement = sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(_FILLED), sql.Identifier(APPLICATION))
     with psycopg.connect(server.admin_url, autocommit=True, dbname=ADMIN) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier("filled"), sql.Identifier(APPLICATION))
-        )
-    return server.url.rpartition("/")[0] + "/filled"
+        connection.execute(statement)
+    return f"{server.url.rpartition('/')[0]}/{_FILLED}"
+
+
+def _own_postgres(stack: Stack) -> EmbeddedPostgres:
+    if not isinstance(stack.postgres, EmbeddedPostgres):
+        raise ConfigurationError("the benchmark runs on a PostgreSQL of its own only")
+    return stack.postgres
 
 
 def _plain_url(current: settings.Settings) -> str:
