@@ -9,6 +9,7 @@ from bench import bare, copying, filling, reads, rounds, samples, storage
 from bench.alerts import AlertsCase
 from bench.cases import Case
 from bench.figures import Figure
+from bench.remote_write import REMOTE_WRITE
 from bench.rounds import Say, Size
 from bench.samples import SamplesCase
 from bench.stack import BenchStack
@@ -33,6 +34,7 @@ def cases() -> tuple[Case, ...]:
         AlertsCase("alerts_50_repeated", 50, repeated=True),
         SamplesCase("samples_json", 500, samples.JSON),
         SamplesCase("samples_json_1000", 1000, samples.JSON),
+        SamplesCase("samples_remote_write", 500, REMOTE_WRITE),
     )
 
 
