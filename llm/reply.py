@@ -120,10 +120,11 @@ def _json_object(text: str, done_reason: str) -> dict[str, object]:
         if isinstance(found, dict) and (best is None or _likeness(found) > _likeness(best)):
             best = found
         place = bare.find("{", end)
-    if best is None or not _likeness(best):
-        cut = done_reason == "length" or "{" in bare
-        raise ReplyUnusable("it is cut off before its end" if cut else "it is not a JSON object")
-    return best
+    if best is not None and _likeness(best):
+        return best
+    if done_reason == "length" or (best is None and bare.count("{") > bare.count("}")):
+        raise ReplyUnusable("it is cut off before its end")
+    raise ReplyUnusable("it is not a JSON object" if best is None else "it has none of the fields that were asked for")
 
 
 def _likeness(found: dict[str, object]) -> int:
