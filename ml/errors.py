@@ -16,10 +16,10 @@ class ArtifactRejected(DetectionError):
 
 
 class NotEnoughHistory(DetectionError):
-    """Too few samples after the warm-up to fit a model."""
+    """Too few samples after the warm-up to fit or to measure a model."""
 
     def __init__(self, rows: int, needed: int) -> None:
-        super().__init__(f"{rows} samples after the warm-up, at least {needed} are needed to fit a model")
+        super().__init__(f"{rows} samples after the warm-up, at least {needed} are needed")
         self.rows = rows
         self.needed = needed
 

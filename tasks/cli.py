@@ -183,6 +183,10 @@ def _waited(database: Database, run_id: uuid.UUID) -> int:
         if run is None:
             raise RunFailed(f"task {run_id} is gone")
         if run.state == "done":
+            if run.result.get("outcome") == "not_enough_history":
+                raise RunFailed(
+                    f"not enough history: {run.result['reason']}; ask again when the series have more samples"
+                )
             print(_outcome(run))
             return 0
         if run.state == "failed":

@@ -20,7 +20,8 @@ from sensus.errors import ConfigurationError, NotFound, Unavailable
 from sensus.settings import Settings
 from tasks import model_choice
 from tasks.in_force import InForce
-from tests.integration.tasks.conftest import Sent
+from tests.integration.tasks.conftest import Put, Sent
+from tests.integration.tasks.made import wave
 
 
 @pytest.fixture
@@ -90,23 +91,46 @@ def test_an_exported_model_scores_files(
     assert f"model of the file {file}" in capsys.readouterr().err
 
 
-def test_a_training_is_asked_for_and_waited_for(
-    command: None, sent: Sent, session: Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("kind", ["train", "evaluate"])
+def test_what_could_not_be_done_for_want_of_history_is_one_line_and_exit_code_1(
+    kind: str,
+    command: None,
+    sent: Sent,
+    session: Session,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    work_is_done_at_once(kind, monkeypatch)
+    assert sensus("models", kind) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("sensus: not enough history: 0 samples")
+    assert "ask again" in told
+    assert session.scalars(select(TaskRun.state)).all() == ["done"]
+
+
+def test_an_evaluation_is_asked_for_and_waited_for(
+    command: None,
+    version: str,
+    sent: Sent,
+    put: Put,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    put(wave(4_000))
+    work_is_done_at_once("evaluate", monkeypatch)
+    assert sensus("models", "evaluate") == 0
+    assert f"evaluated: {version}" in capsys.readouterr().out
+
+
+def work_is_done_at_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message starts the work here, beside the command that waits for it."""
     from tasks import signatures, training
 
-    workers: list[threading.Thread] = []
-
     def at_once(*, run_id: uuid.UUID) -> None:
-        workers.append(threading.Thread(target=lambda: training.train(run_id=str(run_id))))
-        workers[-1].start()
+        threading.Thread(target=lambda: getattr(training, kind)(run_id=str(run_id))).start()
 
-    monkeypatch.setattr(signatures, "train", at_once)
+    monkeypatch.setattr(signatures, kind, at_once)
     monkeypatch.setattr(signatures, "workers_answering", lambda *, timeout_s: ("maintenance@here",))
-    assert sensus("models", "train") == 0
-    workers[0].join()
-    assert "not enough history" in capsys.readouterr().out
-    assert session.scalars(select(TaskRun.state)).all() == ["done"]
 
 
 def test_without_a_worker_it_says_what_to_do(
