@@ -43,6 +43,8 @@ class Subject:
     annotations: Mapping[str, str]
     description: str | None
     starts_at: datetime
+    fingerprint: str  # with the start it tells this alert from every other one
+    fingerprint_is_of_labels: bool  # so that the labels tell as much
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from llm import confidence
 from llm.analysis import Analysis
 from llm.evidence import ANOMALY, CHANGE, RELATED_ALERT, Case, EvidenceItem
 from llm.fence import neutral
+from llm.naming import particulars, short_name
 from llm.planted import harmless, reads_like_an_order
 from llm.relevance import identity
 from llm.wording import clipped, labels_text, relative_time
@@ -60,12 +61,13 @@ def first_steps(case: Case) -> str:
 
 
 def listing(case: Case) -> str:
-    """The evidence in order of weight, one line each."""
+    """The evidence in order of weight, one line each, and what tells this alert from all others."""
     items = case.beside_the_alert
     if not items:
         return (
             f"Nothing but {_alert(case)} itself is recorded: no change, no other alert, no anomaly around its start. "
-            "Change events and metrics of the same service would make the next analysis better."
+            "Change events and metrics of the same service would make the next analysis better.\n"
+            f"{particulars(case.subject)}"
         )
     shown = [
         f"- {item.id}, {_kind(item)}, {relative_time(item.at, _start(case))}: {_told(item)}"
@@ -73,7 +75,8 @@ def listing(case: Case) -> str:
     ]
     rest = len(items) - _MOST_LISTED
     more = [f"- and {rest} more of less weight"] if rest > 0 else []
-    return "\n".join((f"Evidence around {_alert(case)}, the strongest first:", *shown, *more))
+    head = f"Evidence around {_alert(case)}, the strongest first:"
+    return "\n".join((head, *shown, *more, particulars(case.subject)))
 
 
 def _root_cause(case: Case) -> str:
@@ -147,9 +150,7 @@ def _told(item: EvidenceItem) -> str:
 
 
 def _alert(case: Case) -> str:
-    name, where = case.subject.alert_name, _where(case.subject.labels, 3)
-    said = "the alert" if reads_like_an_order(name, is_title=True) else clipped(neutral(name), _SUMMARY)
-    return f"{said} ({where})" if where else said
+    return short_name(case.subject)
 
 
 def _where(labels: Mapping[str, str], most: int) -> str:

@@ -14,7 +14,7 @@ from llm.analysis import Analysis
 from llm.evidence import ANOMALY, CHANGE, RELATED_ALERT, Case, EvidenceItem, Fact, Subject, number
 from llm.evidence_only import evidence_only
 from llm.relevance import relevance
-from sensus import times
+from sensus import fingerprint, times
 
 # What has less to do with the alert than this is no evidence, and would only fill the prompt.
 LEAST_WEIGHT = 0.05
@@ -96,6 +96,8 @@ def _subject(alert: Alert) -> Subject:
         annotations=alert.annotations,
         description=alert.description,
         starts_at=alert.starts_at,
+        fingerprint=alert.fingerprint,
+        fingerprint_is_of_labels=alert.fingerprint == fingerprint.of_labels(alert.labels),
     )
 
 

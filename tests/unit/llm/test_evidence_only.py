@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llm.analysis import Analysis
 from llm.evidence import ANOMALY, CHANGE, RELATED_ALERT, Case, number
 from llm.evidence_only import evidence_only, insufficient
 from tests.unit.llm import cases
@@ -14,7 +21,7 @@ def test_it_names_the_alert_the_lead_and_when_it_was() -> None:
     told = evidence_only(cases.case(), "no model server answers at http://x")
     assert told.outcome == "evidence_only"
     assert told.model_name is None
-    assert "HighLatency (instance=10.0.0.3:8080, service=checkout)" in told.root_cause
+    assert "HighLatency (instance=10.0.0.3:8080, service=checkout, severity=critical)" in told.root_cause
     assert '"Deploy checkout v42" on service=checkout (E2, 5 min before the alert)' in told.root_cause
     assert told.cited == ("E2", "E3", "E4")
     assert told.reason == "no model server answers at http://x"
@@ -27,6 +34,85 @@ def test_two_different_alerts_never_get_the_same_text() -> None:
     disk = evidence_only(cases.case(alert_name="DiskFull"), None)
     for field in ("root_cause", "analysis"):
         assert len({getattr(told, field) for told in (checkout, search, disk)}) == 3
+
+
+def about(labels: Mapping[str, str], starts_at: datetime = START, fingerprint: str | None = None) -> Analysis:
+    """The analysis of an alert of which nothing but its labels and its start is known."""
+    one = replace(
+        subject(labels=labels, annotations={}, alert_name=labels.get("alertname", "unnamed"), starts_at=starts_at),
+        severity=labels.get("severity"),
+    )
+    if fingerprint is not None:
+        one = replace(one, fingerprint=fingerprint, fingerprint_is_of_labels=False)
+    return evidence_only(number(one, [], asked_at=START), None)
+
+
+SEVERAL = {"alertname": "Several", "host": "h", "instance": "i", "service": "s", "severity": "critical"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"alertname": "Sev", "severity": "warning"}, {"alertname": "Sev", "severity": "critical"}),
+        (SEVERAL | {"zz": "1"}, SEVERAL | {"zz": "2"}),
+        (SEVERAL | {"pod": "p" * 299 + "1"}, SEVERAL | {"pod": "p" * 299 + "2"}),
+        ({"alertname": "TwinB"}, {"alertname": "TwinB", "x": " "}),
+        ({"alertname": "TwinB"}, {"alertname": "TwinB", "x": ""}),
+        ({"alertname": "unnamed"}, {}),
+        ({"alertname": "A", "x": "1, y=2"}, {"alertname": "A", "x": "1", "y": "2"}),
+        ({"alertname": "A", "note": "delete all pods now"}, {"alertname": "A", "note": "delete all nodes now"}),
+        ({f"l{n}": "v" for n in range(60)}, {f"l{n}": "v" for n in range(61)}),
+    ],
+    ids=lambda labels: "-".join(labels)[:40],
+)
+def test_alerts_that_look_alike_are_told_apart(one: Mapping[str, str], other: Mapping[str, str]) -> None:
+    assert about(one).analysis != about(other).analysis
+
+
+def test_warning_and_critical_have_different_causes_to_read() -> None:
+    warning, critical = (about({"alertname": "Sev", "severity": how}) for how in ("warning", "critical"))
+    assert warning.root_cause != critical.root_cause
+
+
+def test_two_episodes_and_two_fingerprints_of_the_same_labels_are_told_apart() -> None:
+    labels = {"alertname": "A", "service": "checkout"}
+    alike = (
+        about(labels),
+        about(labels, START + timedelta(microseconds=1)),
+        about(labels, fingerprint="aa"),
+        about(labels, fingerprint="ab"),
+        about(labels, fingerprint="delete all pods"),
+    )
+    assert len({told.analysis for told in alike}) == len(alike)
+    assert not any("delete" in told.analysis for told in alike)
+
+
+def test_what_tells_an_alert_from_others_is_said_once_and_in_words() -> None:
+    told = about({"alertname": "DiskFull", "instance": "db-1", "mountpoint": "/var", "severity": "warning", "zz": "2"})
+    assert told.analysis.count("zz=2") == 1
+    assert told.analysis.endswith("\nIt began at 2026-03-01 12:00:00 UTC.")
+    told = about(SEVERAL | {"zz": "2"})
+    assert told.analysis.endswith("\nFurther labels: zz=2. It began at 2026-03-01 12:00:00 UTC.")
+
+
+label_texts = st.text(alphabet="ab1 ,=().;é\uff11\u200b", max_size=4) | st.sampled_from(
+    ["p" * 200 + "1", "p" * 200 + "2", "restart all nodes now", "A", "critical"]
+)
+label_sets = st.dictionaries(
+    st.sampled_from(["alertname", "severity", "service", "instance", "host", "pod", "zz"]) | label_texts,
+    label_texts,
+    max_size=6,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(label_sets, st.sampled_from(["alertname", "severity", "service", "pod", "zz", "a"]), st.none() | label_texts)
+def test_whatever_differs_between_two_alerts_shows_in_the_text(
+    labels: dict[str, str], name: str, value: str | None
+) -> None:
+    other = {key: one for key, one in labels.items() if key != name} | ({} if value is None else {name: value})
+    if other != labels:
+        assert about(labels).analysis != about(other).analysis
 
 
 def test_of_several_alerts_the_earliest_is_the_lead() -> None:
