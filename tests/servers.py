@@ -76,7 +76,7 @@ class RunningServer:
 
     def kill(self) -> None:
         """SIGKILL the server and all its children: the machine's power goes, as far as it can tell."""
-        if self._process is not None:
+        if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._end(signal.SIGKILL)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import random
 import socket
 
 from sensus.errors import ConfigurationError
@@ -10,11 +11,32 @@ from sensus.errors import ConfigurationError
 LOOPBACK = "127.0.0.1"
 
 
+# Of connections that go out the kernel chooses the ports from here on, so it may take any of these at any moment.
+_FIRST_OF_CONNECTIONS = 32_768
+_FIRST = 20_000
+_TRIES = 100
+_given: set[int] = set()
+
+
 def choose(port: int, setting: str, *, host: str = LOOPBACK) -> int:
-    """A port that is free now.
+    """A port that is free now; for 0 one that this process was not given before, and no connection will take.
 
     Raises ConfigurationError, naming the port and the setting, when the one asked for is taken.
     """
+    if port != 0:
+        return _free(port, setting, host)
+    for candidate in random.sample(range(_FIRST, _FIRST_OF_CONNECTIONS), _TRIES):
+        try:
+            found = _free(candidate, setting, host)
+        except ConfigurationError:
+            continue
+        if found not in _given:
+            _given.add(found)
+            return found
+    return _free(0, setting, host)
+
+
+def _free(port: int, setting: str, host: str) -> int:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # Without this a port that is only in TIME_WAIT, as after each restart, would look taken.

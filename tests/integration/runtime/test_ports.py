@@ -27,6 +27,13 @@ def test_zero_is_any_free_port() -> None:
         pass
 
 
+def test_no_port_is_given_twice_nor_one_that_a_connection_may_take() -> None:
+    given = [ports.choose(0, "SENSUS_PORT") for _ in range(200)]
+
+    assert len(set(given)) == 200
+    assert max(given) < 32_768
+
+
 def test_a_free_port_is_itself() -> None:
     port = ports.choose(0, "SENSUS_PORT")
 
