@@ -38,6 +38,7 @@ class Database:
         application: str = "sensus",
         statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
         backoff_s: tuple[float, ...] = _BACKOFF_S,
+        pool_wait_s: float = 5.0,
     ) -> None:
         self._backoff_s = backoff_s
         self.engine: Engine = create_engine(
@@ -45,7 +46,7 @@ class Database:
             pool_size=POOL_KEPT,
             max_overflow=POOL_MOST - POOL_KEPT,
             pool_recycle=CONNECTION_LIFE_S,
-            pool_timeout=5,
+            pool_timeout=pool_wait_s,
             connect_args={
                 "application_name": application,
                 "connect_timeout": CONNECT_TIMEOUT_S,

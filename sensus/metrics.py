@@ -27,6 +27,9 @@ samples_ignored = Counter(
 staleness_markers = Counter("sensus_staleness_markers_total", "Markers of the end of a series; they are no samples.")
 quarantined = Counter("sensus_quarantined_total", "Alerts put aside because they can't be stored.", ["reason"])
 events_received = Counter("sensus_events_received_total", "Change events accepted.", ["kind"])
+requests_refused = Counter(
+    "sensus_requests_refused_total", "Requests answered 503 because no thread was free for them in time."
+)
 processing_duration = Histogram(
     "sensus_processing_duration_seconds", "Time from request to commit.", ["kind"], buckets=_LATENCY_S
 )
@@ -68,6 +71,8 @@ for _kind in ("alerts", "metrics", "remote_write", "events"):
     processing_duration.labels(_kind)
 for _kind in ("histogram", "exemplar"):
     samples_ignored.labels(_kind)
+for _reason in ("nul", "wrong_type", "too_long", "too_many_labels", "too_deep", "no_labels", "empty_name", "bad_time"):
+    quarantined.labels(_reason)
 for _outcome in ("done", "away", "unreadable"):
     reconciler_runs.labels(_outcome)
 for _change in ("stored", "reopened", "resolved", "not_storable"):

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_flask_exporter import PrometheusMetrics
 
 from sensus.settings import Settings
-from web import access, openapi, probes, request_context
+from web import access, openapi, overload, probes, request_context
 from web.api import (
     alerts,
     analyses,
@@ -66,6 +66,7 @@ def create_app(settings: Settings) -> Flask:
     probes.install(app, opened)
     app.extensions[health.REQUESTS] = _count_requests(app)
     request_context.install(app)
+    overload.install(app)
     app.after_request(_guard)
     access.install(app, opened)
     api = openapi.install(app)

@@ -16,6 +16,7 @@ from web.background import Background, Knocks
 _EXTENSION = "sensus"
 # Fewer tries than a worker makes: the sender waits, and tries again by itself.
 _BACKOFF_S = (0.05, 0.2, 0.5)
+_POOL_WAIT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,12 @@ class Resources:
 
 def open_resources(app: Flask, settings: Settings) -> Resources:
     """Make the resources of this application.  Nothing is connected yet, so a fork may still follow."""
-    database = Database(settings.require_database_url(), application="sensus-web", backoff_s=_BACKOFF_S)
+    database = Database(
+        settings.require_database_url(),
+        application="sensus-web",
+        backoff_s=_BACKOFF_S,
+        pool_wait_s=_POOL_WAIT_S,
+    )
     client = redis.Redis.from_url(
         settings.require_redis_url(),
         decode_responses=True,

@@ -12,7 +12,7 @@ from prometheus_client import multiprocess
 
 from sensus import logs
 
-worker_class = "gthread"
+worker_class = "sensus.runtime.gunicorn_worker.PatientWorker"
 timeout = 60
 # Short, because a console that follows the event stream never lets go by itself.
 graceful_timeout = 5

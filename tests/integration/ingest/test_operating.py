@@ -29,6 +29,11 @@ def test_metrics_tell_of_requests_unfinished_work_and_queues(client: FlaskClient
         'sensus_queue_length{queue="anomaly"} 0.0',
         "sensus_process_resident_memory_bytes{",
         'sensus_alerts_received_total{status="firing"}',
+        'sensus_quarantined_total{reason="nul"}',
+        "sensus_samples_late_total",
+        'sensus_reconciler_runs_total{outcome="done"}',
+        "sensus_alerts_stale_total",
+        "sensus_requests_refused_total",
     ):
         assert expected in text
 
