@@ -63,6 +63,8 @@ tasks_run = Counter("sensus_tasks_total", "Tasks ended.", ["task", "state"])
 task_duration = Histogram("sensus_task_duration_seconds", "Run time of tasks.", ["task"], buckets=_LONG_S)
 
 # A rate over a counter that appears with its first event misses that event.
+for _reason in ("invalid", "too_old", "too_far_ahead", "not_finite", "new_series"):
+    samples_refused.labels(_reason)
 for _status in ("firing", "resolved"):
     alerts_received.labels(_status)
 for _outcome in ("model", "evidence_only", "insufficient"):

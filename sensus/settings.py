@@ -96,6 +96,9 @@ class Settings(BaseSettings):
         (),
         description="Addresses or networks of proxies whose X-Forwarded-For is believed, by commas.",
     )
+    new_series_per_hour: int = Field(
+        100_000, ge=0, description="New series that a user or key may make in an hour; 0 for any number."
+    )
     max_body_bytes: PositiveInt = Field(4 * 1024 * 1024, description="Largest request body.")
 
     retention_days: PositiveInt = Field(90, description="Days that samples, alerts and analyses are kept.")

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 from flask import current_app
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
-from db.queries import outbox, samples
+from db.queries import new_series, outbox, samples, series
 from db.queries.samples import NewSamples, SeriesGone, Stored
 from db.queries.series import KnownSeries, SeriesKey
-from sensus import audit, logs, metrics
+from sensus import audit, logs, metrics, times
 from web.access import caller
 from web.request_context import request_id
 from web.resources import resources
 
 log = logs.get_logger(__name__)
+NEW_SERIES = "new_series"  # the reason of refusals
 _EXTENSION = "sensus_known_series"
 # A series may be deleted and a partition be missing, each once.
 _TRIES = 3
@@ -24,12 +28,26 @@ _QUIET_S = 300.0
 _quiet_until: dict[tuple[str, str], float] = {}  # by caller and reason, and of both there are few
 
 
-def store(new: NewSamples, *, facts: Mapping[str, object]) -> Stored:
-    """Store samples with their audit entry, which has these facts too, in one transaction; then tell the workers."""
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of the samples of a request."""
+
+    accepted: int
+    duplicates: int  # of these
+    left_out: list[int]  # their places in what was given: samples of series that may not be made
+    why: str  # they are left out
+
+
+def store(new: NewSamples, *, refused: int, facts: Mapping[str, object]) -> Receipt:
+    """Store samples with their audit entry in one transaction; then tell the workers.
+
+    `refused` were left out before; the entry has `facts` too. Samples of new series beyond the caller's allowance
+    are left out and counted; the others are stored.
+    """
     known = _known_series()
     for tries_left in reversed(range(_TRIES)):
         try:
-            stored = _store_once(new, known, facts)
+            stored, receipt = _store_once(new, known, refused, facts)
         except SeriesGone as error:
             known.forget(error.keys)
             if not tries_left:
@@ -44,9 +62,12 @@ def store(new: NewSamples, *, facts: Mapping[str, object]) -> Stored:
     background = resources().background
     background.relay()
     background.knock_series(stored.series_ids)
-    metrics.metrics_received.inc(len(new))
+    metrics.metrics_received.inc(receipt.accepted)
     metrics.samples_late.inc(stored.late)
-    return stored
+    if receipt.left_out:
+        count_refused({NEW_SERIES: len(receipt.left_out)})
+        warn_of_refused({NEW_SERIES: receipt.why})
+    return receipt
 
 
 def count_refused(reasons: Mapping[str, int]) -> None:
@@ -65,28 +86,70 @@ def warn_of_refused(told: Mapping[str, str]) -> None:
             log.warning("samples_refused", actor=actor, reason=reason, first=message)
 
 
-def _store_once(new: NewSamples, known: KnownSeries, facts: Mapping[str, object]) -> Stored:
+def _store_once(
+    new: NewSamples, known: KnownSeries, refused: int, facts: Mapping[str, object]
+) -> tuple[Stored, Receipt]:
     with resources().database.transaction() as session:
+        admitted = _admit(session, new, known.get(new.keys))
         stored = Stored(0, 0, ())
         made: dict[SeriesKey, int] = {}
-        if len(new):
-            stored, made = samples.store(session, new, known.get(new.keys))
+        if len(admitted.samples):
+            stored, made = samples.store(session, admitted.samples, admitted.ids)
+        accepted = len(admitted.samples)
+        receipt = Receipt(accepted, accepted - stored.samples, admitted.left_out, admitted.why)
         outbox.add(
             session,
             stream=audit.RAW,
             type="metric",
             facts={
-                "accepted": len(new),
-                "duplicates": len(new) - stored.samples,
+                "accepted": receipt.accepted,
+                "duplicates": receipt.duplicates,
+                "rejected": refused + len(receipt.left_out),
                 "late": stored.late,
-                "series": len(new.keys),
+                "series": len(admitted.samples.keys),
                 **facts,
             },
             request_id=request_id(),
             actor=caller().identity,
         )
-    known.remember(made)
-    return stored
+    known.remember({**admitted.found, **made})
+    return stored, receipt
+
+
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    """What may be stored, with the ids of its series, as far as they are there, and what may not."""
+
+    samples: NewSamples
+    ids: Mapping[SeriesKey, int]
+    found: Mapping[SeriesKey, int]  # of the ids those that this process did not know
+    left_out: list[int]
+    why: str
+
+
+def _admit(session: Session, new: NewSamples, ids: Mapping[SeriesKey, int]) -> _Admitted:
+    most = resources().settings.new_series_per_hour
+    if len(ids) == len(new.keys) or not most:
+        return _Admitted(new, ids, {}, [], "")
+    unknown = [key for key in new.keys if key not in ids]
+    found = series.find(session, unknown)
+    wanted = [key for key in unknown if key not in found]
+    left_out: list[int] = []
+    why = ""
+    if wanted:
+        allowance = new_series.take(session, caller().identity, len(wanted), most=most)
+        if allowance.granted < len(wanted):
+            why = _beyond(most, allowance.renewed_at)
+            new, left_out = new.without(frozenset(wanted[allowance.granted :]))
+    return _Admitted(new, {**ids, **found}, found, left_out, why)
+
+
+def _beyond(most: int, renewed_at: datetime) -> str:
+    return (
+        f"a new series, and {caller().identity} asked for more than {most} in an hour; samples of known series are "
+        f"stored, new ones again from {times.isoformat(renewed_at.replace(microsecond=0))} on. Send labels with fewer "
+        "different values, or raise SENSUS_NEW_SERIES_PER_HOUR"
+    )
 
 
 def _known_series() -> KnownSeries:

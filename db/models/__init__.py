@@ -5,7 +5,7 @@ from db.models.alert import Alert, AlertHistory, Quarantined
 from db.models.analysis import AnalysisFeedback, AnalysisResult, ChangeEvent
 from db.models.listing import AlertListing, AlertmanagerReading
 from db.models.model_version import ModelVersion, TaskRun
-from db.models.sample import Series, SeriesProgress, samples, scores
+from db.models.sample import NewSeriesCount, Series, SeriesProgress, samples, scores
 
 __all__ = [
     "Alert",
@@ -19,6 +19,7 @@ __all__ = [
     "ChangeEvent",
     "Installation",
     "ModelVersion",
+    "NewSeriesCount",
     "OutboxEntry",
     "Quarantined",
     "Series",

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, BigId, CreatedAt, Labels
+from db.base import Base, BigId, CreatedAt, Labels, Moment
 
 # What `scores.state` holds for each declared state of scoring.
 STATE_CODES = {"warming_up": 0, "scoring": 1, "stale": 2}
@@ -61,6 +61,16 @@ class SeriesProgress(Base):
     lease_until: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
 
 
+class NewSeriesCount(Base):
+    """How many new series a caller has asked for since the hour began that is counted."""
+
+    __tablename__ = "new_series_counts"
+
+    caller: Mapped[str] = mapped_column(Text, primary_key=True)
+    since: Mapped[Moment]
+    asked: Mapped[int] = mapped_column(BigInteger)
+
+
 # Both are partitioned by week of `timestamp`.  The one index is unique, so it is the key as well.
 samples = Table(
     "samples",
@@ -85,4 +95,4 @@ scores = Table(
 )
 Index("idx_scores_series_ts", scores.c.series_id, scores.c.timestamp.desc(), unique=True)
 
-__all__ = ["STATE_CODES", "STATE_NAMES", "Series", "SeriesProgress", "samples", "scores"]
+__all__ = ["STATE_CODES", "STATE_NAMES", "NewSeriesCount", "Series", "SeriesProgress", "samples", "scores"]

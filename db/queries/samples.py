@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import IntegrityError
@@ -48,6 +48,17 @@ class NewSamples:
             if known is None or at > known:
                 found[place] = at
         return found
+
+    def without(self, keys: Collection[SeriesKey]) -> tuple[NewSamples, list[int]]:
+        """The samples of all other series, and which ones are left out."""
+        kept, left_out = NewSamples(), []
+        for number, (place, at, value) in enumerate(zip(self.places, self.times, self.values, strict=True)):
+            key = self.keys[place]
+            if key in keys:
+                left_out.append(number)
+            else:
+                kept.add(kept.place_of(key), at, value)
+        return kept, left_out
 
     def __len__(self) -> int:
         return len(self.places)

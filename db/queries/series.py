@@ -66,6 +66,13 @@ _INSERT = """
 _SELECT = "SELECT id, digest FROM series WHERE digest = ANY(%(digests)s::bytea[]) ORDER BY id FOR KEY SHARE"
 
 
+def find(session: Session, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:
+    """The ids of those of these series that are there."""
+    by_digest = {key.digest(): key for key in keys}
+    rows = direct.execute(session, _SELECT, {"digests": list(by_digest)})
+    return {by_digest[bytes(digest)]: id_ for id_, digest in rows}
+
+
 def ensure(session: Session, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:
     """The ids of these series, each made if need be."""
     by_digest = {key.digest(): key for key in keys}

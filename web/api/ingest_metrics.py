@@ -42,19 +42,20 @@ def receive_samples() -> Response:
             bodies.read_json_bytes(), times.now(), retention_days=resources().settings.retention_days
         )
         batch_id = uuid.uuid4().hex
-        stored = intake.store(batch.samples, facts={"batch_id": batch_id, "rejected": len(batch.refused)})
+        receipt = intake.store(batch.samples, refused=len(batch.refused), facts={"batch_id": batch_id})
     intake.count_refused(Counter(refused.reason for refused in batch.refused))
+    errors = [SampleError(refused.index, refused.field, refused.message) for refused in batch.refused]
+    if receipt.left_out:
+        indexes = batch.indexes()
+        errors += [SampleError(indexes[number], "labels", receipt.why) for number in receipt.left_out]
+        errors.sort(key=lambda error: error.index)
     return answers.accepted(
         SamplesReceipt(
-            accepted=len(batch.samples),
-            duplicates=len(batch.samples) - stored.samples,
-            rejected=len(batch.refused),
+            accepted=receipt.accepted,
+            duplicates=receipt.duplicates,
+            rejected=len(errors),
             batch_id=batch_id,
             request_id=request_id(),
-            errors=[
-                SampleError(refused.index, refused.field, refused.message)
-                for refused in batch.refused[: bodies.MOST_ERRORS]
-            ]
-            or None,
+            errors=errors[: bodies.MOST_ERRORS] or None,
         )
     )

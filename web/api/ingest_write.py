@@ -46,14 +46,16 @@ def receive_write() -> Response:
             bodies.whole(request), most=settings.max_body_bytes * compressed.TIMES_THE_BODY
         )
         written = remote_write.read(message, times.now(), retention_days=settings.retention_days)
+        refused = written.refused.total()
         if written.sent:  # Metadata come in requests of their own, and leave nothing to store.
-            intake.store(written.samples, facts={"rejected": written.refused.total(), "markers": written.markers})
+            receipt = intake.store(written.samples, refused=refused, facts={"markers": written.markers})
+            refused += len(receipt.left_out)
     _tell(written)
     # Prometheus 3 counts as failed what is missing here, so that it is seen at both ends.
     return Response(
         status=HTTPStatus.NO_CONTENT,
         headers={
-            "X-Prometheus-Remote-Write-Samples-Written": str(written.sent - written.refused.total()),
+            "X-Prometheus-Remote-Write-Samples-Written": str(written.sent - refused),
             "X-Prometheus-Remote-Write-Histograms-Written": "0",
             "X-Prometheus-Remote-Write-Exemplars-Written": "0",
         },

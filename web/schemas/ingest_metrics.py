@@ -47,6 +47,11 @@ class Batch:
     samples: NewSamples
     refused: list[Refused]
 
+    def indexes(self) -> list[int]:
+        """Where in the request each of the samples stood."""
+        refused = {item.index for item in self.refused}
+        return [index for index in range(len(self.samples) + len(refused)) if index not in refused]
+
 
 @dataclass(slots=True)
 class _Reading:
