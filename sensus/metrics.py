@@ -63,13 +63,13 @@ tasks_run = Counter("sensus_tasks_total", "Tasks ended.", ["task", "state"])
 task_duration = Histogram("sensus_task_duration_seconds", "Run time of tasks.", ["task"], buckets=_LONG_S)
 
 # A rate over a counter that appears with its first event misses that event.
-for _reason in ("invalid", "too_old", "too_far_ahead", "not_finite", "new_series"):
+for _reason in ("invalid", "too_old", "too_far_ahead", "not_finite", "kind", "new_series"):
     samples_refused.labels(_reason)
 for _status in ("firing", "resolved"):
     alerts_received.labels(_status)
 for _outcome in ("model", "evidence_only", "insufficient"):
     analyses.labels(_outcome)
-for _kind in ("alerts", "metrics", "remote_write", "events"):
+for _kind in ("alerts", "metrics", "remote_write", "otlp", "events"):
     processing_duration.labels(_kind)
 for _kind in ("histogram", "exemplar"):
     samples_ignored.labels(_kind)

@@ -18,6 +18,7 @@ from sensus import audit, logs, metrics, times
 from web.access import caller
 from web.request_context import request_id
 from web.resources import resources
+from web.schemas.taken import Taken
 
 log = logs.get_logger(__name__)
 NEW_SERIES = "new_series"  # the reason of refusals
@@ -36,6 +37,17 @@ class Receipt:
     duplicates: int  # of these
     left_out: list[int]  # their places in what was given: samples of series that may not be made
     why: str  # they are left out
+
+
+def store_taken(taken: Taken) -> Receipt:
+    """The same for a bulk request, of which what is not stored is counted and logged here."""
+    receipt = store(taken.samples, refused=taken.refused.total(), facts={"markers": taken.markers})
+    count_refused(taken.refused)
+    warn_of_refused(taken.told)
+    metrics.staleness_markers.inc(taken.markers)
+    for kind, count in taken.ignored.items():
+        metrics.samples_ignored.labels(kind).inc(count)
+    return receipt
 
 
 def store(new: NewSamples, *, refused: int, facts: Mapping[str, object]) -> Receipt:

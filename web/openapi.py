@@ -101,21 +101,28 @@ def ingest_doc(summary: str, takes: type | list[type], answers: type, *, example
     }
 
 
-def raw_doc(summary: str, takes: Mapping[str, str], answers: Mapping[int, str]) -> dict[str, Any]:
-    """The same for a body that no schema describes: of each content type and each status, what it is."""
+def raw_doc(
+    summary: str, takes: Mapping[str, str], status: int, told: str, answers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The same for bodies that no schema of ours describes: of each content type what it is."""
+    response: dict[str, Any] = {"description": told}
+    if answers:
+        response["content"] = _raw(answers)
     return {
         "summary": summary,
-        "requestBody": {
-            "required": True,
-            "content": {
-                kind: {"schema": {"type": "string", "format": "binary", "description": told}}
-                for kind, told in takes.items()
-            },
-        },
+        "requestBody": {"required": True, "content": _raw(takes)},
         "responses": {
-            **{str(int(status)): {"description": told} for status, told in answers.items()},
+            str(int(status)): response,
             "default": {"$ref": "#/components/responses/DEFAULT_ERROR"},
         },
+    }
+
+
+def _raw(kinds: Mapping[str, str]) -> dict[str, Any]:
+    binary = {"type": "string", "format": "binary"}
+    return {
+        kind: {"schema": {**({"type": "object"} if kind.endswith("json") else binary), "description": told}}
+        for kind, told in kinds.items()
     }
 
 

@@ -14,7 +14,6 @@ from web.access import access
 from web.openapi import raw_doc
 from web.resources import resources
 from web.schemas import remote_write
-from web.schemas.remote_write import Written
 
 blueprint = Blueprint("ingest-write", __name__, url_prefix="/api/v1", description="Prometheus writes samples")
 
@@ -23,12 +22,9 @@ MESSAGE = "prometheus.WriteRequest"
 _DOC = raw_doc(
     "Send samples as Prometheus remote_write does",
     {TYPE: "A `prometheus.WriteRequest` in one block of snappy (Content-Encoding: snappy), version 0.1.0"},
-    {
-        HTTPStatus.NO_CONTENT: (
-            "Committed in the database, but for samples that can never be stored; "
-            "`X-Prometheus-Remote-Write-Samples-Written` tells how many are"
-        )
-    },
+    HTTPStatus.NO_CONTENT,
+    "Committed in the database, but for samples that can never be stored; "
+    "`X-Prometheus-Remote-Write-Samples-Written` tells how many are",
 )
 
 
@@ -45,17 +41,16 @@ def receive_write() -> Response:
         message = compressed.snappy_block(
             bodies.whole(request), most=settings.max_body_bytes * compressed.TIMES_THE_BODY
         )
-        written = remote_write.read(message, times.now(), retention_days=settings.retention_days)
-        refused = written.refused.total()
-        if written.sent:  # Metadata come in requests of their own, and leave nothing to store.
-            receipt = intake.store(written.samples, refused=refused, facts={"markers": written.markers})
-            refused += len(receipt.left_out)
-    _tell(written)
+        taken = remote_write.read(message, times.now(), retention_days=settings.retention_days)
+        written = taken.sent - taken.refused.total()
+        # Metadata come in requests of their own, and leave nothing to store.
+        if taken.sent or taken.ignored:
+            written -= len(intake.store_taken(taken).left_out)
     # Prometheus 3 counts as failed what is missing here, so that it is seen at both ends.
     return Response(
         status=HTTPStatus.NO_CONTENT,
         headers={
-            "X-Prometheus-Remote-Write-Samples-Written": str(written.sent - refused),
+            "X-Prometheus-Remote-Write-Samples-Written": str(written),
             "X-Prometheus-Remote-Write-Histograms-Written": "0",
             "X-Prometheus-Remote-Write-Exemplars-Written": "0",
         },
@@ -71,11 +66,3 @@ def _check_headers() -> None:
     encoding = request.headers.get("Content-Encoding") or "snappy"
     if encoding != "snappy":
         raise UnsupportedMediaType(f"send Content-Encoding: snappy, not {encoding}")
-
-
-def _tell(written: Written) -> None:
-    intake.count_refused(written.refused)
-    metrics.staleness_markers.inc(written.markers)
-    metrics.samples_ignored.labels("histogram").inc(written.histograms)
-    metrics.samples_ignored.labels("exemplar").inc(written.exemplars)
-    intake.warn_of_refused(written.told)

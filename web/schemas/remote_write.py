@@ -3,50 +3,25 @@
 from __future__ import annotations
 
 import math
-import struct
 import sys
-from collections import Counter
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
 from google.protobuf.message import DecodeError
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from db.queries.samples import NewSamples
 from db.queries.series import REMEMBERED, SeriesKey
 from sensus.errors import Unreadable
 from sensus.storable import NotStorable
 from web.schemas.sample_rules import Window, checked_key
+from web.schemas.taken import MOST_SAMPLES, Taken
 from web.wire.remote_write_pb2 import Label, TimeSeries, WriteRequest
 
-# Prometheus sends up to 2,000 in one request unless told otherwise, vmagent and the like 10,000.
-MOST_SAMPLES = 50_000
 NAME = "__name__"
-# Of all NaNs this one says that the series has ended or its target was lost: there is no value.
-STALE = struct.pack("<Q", 0x7FF0000000000002)
 RawLabels = tuple[bytes, ...]
 
 
-@dataclass(slots=True)
-class Written:
-    """What one request brought: `sent` = samples + markers + those refused."""
-
-    samples: NewSamples = field(default_factory=NewSamples)
-    sent: int = 0
-    markers: int = 0  # of staleness
-    refused: Counter[str] = field(default_factory=Counter)  # samples, by reason
-    told: dict[str, str] = field(default_factory=dict)  # of each reason, what is wrong with the first of them
-    histograms: int = 0  # native ones
-    exemplars: int = 0
-
-    def refuse(self, error: NotStorable, count: int = 1) -> None:
-        """Count what is not stored."""
-        self.refused[error.reason] += count
-        self.told.setdefault(error.reason, f"{error.field}: {error}")
-
-
-def read(message: bytes, received_at: datetime, *, retention_days: int) -> Written:
+def read(message: bytes, received_at: datetime, *, retention_days: int) -> Taken:
     """The samples of a write request.  One odd series or sample never costs its neighbours.
 
     Raises Unreadable when it is no such message, and RequestEntityTooLarge when it has too many samples.
@@ -55,29 +30,31 @@ def read(message: bytes, received_at: datetime, *, retention_days: int) -> Writt
         request = WriteRequest.FromString(message)
     except DecodeError:
         raise Unreadable("the body is not a prometheus.WriteRequest") from None
-    written = Written()
+    taken = Taken()
     window = Window.at(received_at, retention_days=retention_days)
     for series in request.timeseries:
-        _add(written, series, window)
-        if written.sent > MOST_SAMPLES:
+        _add(taken, series, window)
+        if taken.sent > MOST_SAMPLES:
             raise RequestEntityTooLarge(f"more than {MOST_SAMPLES} samples; lower max_samples_per_send")
-    return written
+    return taken
 
 
-def _add(written: Written, series: TimeSeries, window: Window) -> None:
+def _add(taken: Taken, series: TimeSeries, window: Window) -> None:
     samples = series.samples
-    written.sent += len(samples)
-    written.histograms += len(series.histograms)
-    written.exemplars += len(series.exemplars)
+    taken.sent += len(samples)
+    if series.histograms:
+        taken.ignored["histogram"] += len(series.histograms)
+    if series.exemplars:
+        taken.ignored["exemplar"] += len(series.exemplars)
     labels = tuple(series.labels[:])
     key = _known.get(labels)
     if key is None:
         try:
             key = _opened(labels)
         except NotStorable as error:
-            written.refuse(error, len(samples))
+            taken.refuse(error, len(samples))
             return
-    new = written.samples
+    new = taken.samples
     oldest, newest = window.oldest, window.newest
     for sample in samples:
         value = sample.value
@@ -85,19 +62,7 @@ def _add(written: Written, series: TimeSeries, window: Window) -> None:
         if oldest <= at <= newest and math.isfinite(value):
             new.add(new.place_of(key), at, value)
         else:
-            _refuse(written, window, at, value)
-
-
-def _refuse(written: Written, window: Window, at: int, value: float) -> None:
-    if struct.pack("<d", value) == STALE:
-        written.markers += 1
-        return
-    try:
-        window.check(at)
-    except NotStorable as error:
-        written.refuse(error)
-    else:
-        written.refuse(NotStorable("not_finite", "value", f"{value} is no number to reckon with"))
+            taken.refuse_value(window, at, value)
 
 
 # A sender comes again with the same series, and sends the same bytes for it: then none of its labels is opened.

@@ -31,7 +31,7 @@ def test_what_is_written_is_read(series: list[tuple[str, dict[str, str], list[tu
     message = write_request(
         [({"__name__": name, **pairs}, [(now_s - age, value) for age, value in of]) for name, pairs, of in series]
     )
-    written = remote_write.read(message, NOW, retention_days=90)
+    taken = remote_write.read(message, NOW, retention_days=90)
     expected: Counter[object] = Counter()
     refused = 0
     for name, pairs, of in series:
@@ -42,14 +42,14 @@ def test_what_is_written_is_read(series: list[tuple[str, dict[str, str], list[tu
                 refused += 1
             else:
                 expected[key, round((now_s - age) * 1000) * 1000, value] += 1
-    new = written.samples
+    new = taken.samples
     found = Counter(
         ((new.keys[place].metric_name, new.keys[place].labels), at, value)
         for place, at, value in zip(new.places, new.times, new.values, strict=True)
     )
     assert found == expected
-    assert written.refused.total() + written.markers == refused
-    assert written.sent == sum(len(of) for *_, of in series)
+    assert taken.refused.total() + taken.markers == refused
+    assert taken.sent == sum(len(of) for *_, of in series)
 
 
 @given(st.binary(max_size=300))
@@ -57,20 +57,20 @@ def test_random_bytes_are_read_or_refused(noise: bytes) -> None:
     for body in (noise, in_snappy(noise), in_snappy(write_request([({"__name__": "up"}, [(0.0, 1.0)])]) + noise)):
         try:
             message = compressed.snappy_block(body, most=MOST)
-            written = remote_write.read(message, NOW, retention_days=90)
+            taken = remote_write.read(message, NOW, retention_days=90)
         except (Unreadable, RequestEntityTooLarge):
             continue
-        assert written.sent == len(written.samples) + written.markers + written.refused.total()
+        assert taken.sent == len(taken.samples) + taken.markers + taken.refused.total()
 
 
 @given(st.integers(0, 2**64 - 1))
 def test_of_all_nans_one_is_the_marker(bits: int) -> None:
     value = struct.unpack("<d", struct.pack("<Q", bits))[0]
-    written = remote_write.read(
+    taken = remote_write.read(
         write_request([({"__name__": "up"}, [(times.to_epoch(NOW), value)])]), NOW, retention_days=90
     )
-    assert written.markers == (bits == 0x7FF0000000000002)
-    assert len(written.samples) == math.isfinite(value)
+    assert taken.markers == (bits == 0x7FF0000000000002)
+    assert len(taken.samples) == math.isfinite(value)
 
 
 def test_the_marker_survives_the_way() -> None:
