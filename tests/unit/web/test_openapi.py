@@ -35,7 +35,7 @@ def described(app: Flask) -> dict[str, Any]:
 
 def test_every_route_of_the_api_is_described(app: Flask, described: dict[str, Any]) -> None:
     for rule in app.url_map.iter_rules():
-        if not rule.rule.startswith("/api/"):
+        if not rule.rule.startswith(("/api/", "/v1/")):
             continue
         path = "/".join(
             "{" + part.strip("<>").split(":")[-1] + "}" if part.startswith("<") else part
