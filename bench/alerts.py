@@ -62,10 +62,16 @@ class AlertsCase:
         connection.execute("TRUNCATE alerts CASCADE")
 
     def bare(self, stack: BenchStack, shards: Shards, seconds: float) -> dict[str, float]:
+        return {
+            "ratio_to_bare": self._bare(stack, bare.LIKE_OURS, shards, seconds),
+            "ratio_to_plain_table": self._bare(stack, bare.PLAIN, shards, seconds),
+        }
+
+    def _bare(self, stack: BenchStack, path: str, shards: Shards, seconds: float) -> float:
+        burst = load.send(Target(stack.bare_port, path, self.headers), shards, seconds=seconds)
         with stack.api.connect() as connection:
-            connection.execute("TRUNCATE bare_alerts")
-        burst = load.send(Target(stack.bare_port, bare.PATH, self.headers), shards, seconds=seconds)
-        return {"ratio_to_bare": burst.items / burst.seconds}
+            connection.execute(bare.EMPTY)
+        return burst.items / burst.seconds
 
     def request(self) -> Request:
         """The next webhook."""

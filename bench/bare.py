@@ -7,6 +7,7 @@ processes and threads, on the same PostgreSQL, with the pool that the API has.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -15,13 +16,23 @@ from sqlalchemy.pool import QueuePool
 
 from sensus import settings
 
-PATH = "/alerts"
-# The columns, the defaults and the indexes of our own table: what is left out is all that is done around it.
-TABLE = "CREATE TABLE bare_alerts (LIKE alerts INCLUDING ALL)"
-_COLUMNS = "fingerprint, starts_at, status, alert_name, severity, description, generator_url, labels, annotations"
-_ROW = "(" + ", ".join(["%s"] * 9) + ")"
+PLAIN = "/alerts"
+LIKE_OURS = "/alerts-like-ours"
+TABLES = (
+    """
+    CREATE TABLE bare_alerts (
+        fingerprint text NOT NULL, starts_at timestamptz NOT NULL, status text NOT NULL,
+        labels jsonb NOT NULL, annotations jsonb NOT NULL,
+        UNIQUE (fingerprint, starts_at)
+    )
+    """,
+    # With all columns, defaults and indexes of our own: what is left out is all that is done around it.
+    "CREATE TABLE bare_alerts_like_ours (LIKE alerts INCLUDING ALL)",
+)
+EMPTY = "TRUNCATE bare_alerts, bare_alerts_like_ours"
 
 app = Flask(__name__, static_folder=None)
+Row = tuple[object, ...]
 
 
 def _connect() -> Any:
@@ -32,25 +43,17 @@ def _connect() -> Any:
 _pool = QueuePool(_connect, pool_size=settings.current().web_threads)
 
 
-@app.post(PATH)
+@app.post(LIKE_OURS)
+def keep_like_ours() -> tuple[dict[str, Any], int]:
+    """One upsert for the whole webhook, committed before the answer, into a table as the product needs it."""
+    columns = "fingerprint, starts_at, status, labels, annotations, alert_name, severity, description, generator_url"
+    return _upsert("bare_alerts_like_ours", columns, _like_ours)
+
+
+@app.post(PLAIN)
 def keep() -> tuple[dict[str, Any], int]:
-    """One upsert for the whole webhook, committed before the answer."""
-    # In one order, or two requests with the same alerts could wait for each other.
-    alerts = sorted(request.get_json()["alerts"], key=lambda alert: str(alert["fingerprint"]))
-    values: list[object] = []
-    for alert in alerts:
-        labels, annotations = alert["labels"], alert["annotations"]
-        values += [alert["fingerprint"], alert["startsAt"], alert["status"], labels["alertname"]]
-        values += [labels["severity"], annotations["description"], alert["generatorURL"]]
-        values += [json.dumps(labels), json.dumps(annotations)]
-    connection = _pool.connect()
-    try:
-        direct: psycopg.Connection[Any] = connection.driver_connection  # type: ignore[assignment]
-        direct.execute(_upsert(len(alerts)), values)
-        direct.commit()
-    finally:
-        connection.close()
-    return {"accepted": len(alerts)}, 202
+    """The same into the least table that can hold an alert: five columns and a unique key."""
+    return _upsert("bare_alerts", "fingerprint, starts_at, status, labels, annotations", _plain)
 
 
 @app.get("/health/ready")
@@ -59,9 +62,32 @@ def ready() -> str:
     return "ready"
 
 
-def _upsert(rows: int) -> str:
-    return (
-        f"INSERT INTO bare_alerts ({_COLUMNS}) "  # noqa: S608
-        f"VALUES {', '.join([_ROW] * rows)} ON CONFLICT (fingerprint, starts_at) DO UPDATE "
+def _plain(alert: dict[str, Any]) -> Row:
+    labels, annotations = json.dumps(alert["labels"]), json.dumps(alert["annotations"])
+    return alert["fingerprint"], alert["startsAt"], alert["status"], labels, annotations
+
+
+def _like_ours(alert: dict[str, Any]) -> Row:
+    labels, annotations = alert["labels"], alert["annotations"]
+    more = labels["alertname"], labels.get("severity"), annotations.get("description"), alert["generatorURL"]
+    return *_plain(alert), *more
+
+
+def _upsert(table: str, columns: str, row: Callable[[dict[str, Any]], Row]) -> tuple[dict[str, Any], int]:
+    # In one order, or two requests with the same alerts could wait for each other.
+    alerts = sorted(request.get_json()["alerts"], key=lambda alert: str(alert["fingerprint"]))
+    rows = [row(alert) for alert in alerts]
+    places = f"({', '.join(['%s'] * len(rows[0]))})"
+    statement = (
+        f"INSERT INTO {table} ({columns}) VALUES {', '.join([places] * len(rows))} "  # noqa: S608
+        "ON CONFLICT (fingerprint, starts_at) DO UPDATE "
         "SET status = EXCLUDED.status, labels = EXCLUDED.labels, annotations = EXCLUDED.annotations"
     )
+    connection = _pool.connect()
+    try:
+        direct: psycopg.Connection[Any] = connection.driver_connection  # type: ignore[assignment]
+        direct.execute(statement, [value for row in rows for value in row])
+        direct.commit()
+    finally:
+        connection.close()
+    return {"accepted": len(alerts)}, 202

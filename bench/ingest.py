@@ -46,7 +46,8 @@ def names() -> tuple[str, ...]:
 def measure(stack: BenchStack, wanted: Collection[str], extent: Extent, say: Say) -> Iterator[Figure]:
     """The wanted figures, as they come; those of the filled database follow those of the empty one."""
     with stack.api.connect() as connection:
-        connection.execute(bare.TABLE)
+        for statement in bare.TABLES:
+            connection.execute(statement)
         copying.make_table(connection)
     if stack.filled is not None:
         filling.fill(stack, stack.filled, extent.filled, say)
