@@ -16,7 +16,7 @@ from sensus import times
 # Each began in a moment of its own, so that a start looks as telling as a fingerprint.
 _CALM = """
     INSERT INTO alerts (fingerprint, alert_name, starts_at, status)
-    SELECT md5(i::text), 'Calm', now() - make_interval(mins => i), 'resolved' FROM generate_series(1, 5000) AS i
+    SELECT md5(i::text), 'Calm', now() - make_interval(mins => i), 'resolved' FROM generate_series(1, 30000) AS i
 """
 
 
