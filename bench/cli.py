@@ -10,7 +10,7 @@ from bench import ingest, stack
 from bench.ingest import Extent
 from bench.rounds import Size
 
-_QUICK = Extent(Size(rounds=1, seconds=0.7, warm_up_s=0.3), requests=20, stored=20_000, filled=0)
+_QUICK = Extent(Size(rounds=1, seconds=0.4, warm_up_s=0.2), requests=20, stored=20_000, filled=0)
 _USUAL = Extent(Size(rounds=3, seconds=4.0, warm_up_s=1.5), requests=200, stored=400_000, filled=0)
 _FULL = Extent(Size(rounds=5, seconds=6.0, warm_up_s=2.0), requests=400, stored=1_000_000, filled=1_000_000)
 

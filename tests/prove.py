@@ -14,11 +14,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sensus.runtime import ports
-from tests import scenarios
+from tests import benchmarks, killing, scenarios
 from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
 from tests.servers import PrivateServers
@@ -84,6 +85,8 @@ def main() -> int:
         _without_a_model(table, folder, series)
         _beside_an_alertmanager(table, folder)
         _with_servers_of_ones_own(table, folder)
+        _killed(table, folder)
+    _ingest(table)
     return table.print()
 
 
@@ -185,6 +188,35 @@ def _with_servers_of_ones_own(table: Table, folder: Path) -> None:
                 webhooks=200,
                 away_s=60.0,
             )
+
+
+def _killed(table: Table, folder: Path) -> None:
+    with sensus_up(folder / "killed", env=environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9")) as up:
+        table.prove(
+            "kill -9 of the API's master and workers in mid-burst, ten times",
+            killing.a_killed_api_loses_nothing,
+            up,
+            kills=10,
+        )
+
+
+def _ingest(table: Table) -> None:
+    # One run of about half an hour serves all rows; without any of them it is not made.
+    found = cache(lambda: benchmarks.figures("--full"))
+    for name in ("alerts_1", "alerts_50"):
+        table.prove(
+            f"bench ingest: {name} near the bare handler", lambda n=name: benchmarks.alerts_near_bare(found(), n)
+        )
+    for name in ("samples_json", "samples_json_1000", "samples_remote_write"):
+        table.prove(f"bench ingest: {name} near COPY", lambda n=name: benchmarks.samples_near_copy(found(), n))
+    table.prove("bench ingest: bytes of a stored sample", lambda: benchmarks.samples_are_small(found()))
+    for kind in ("alerts_1", "alerts_50", "samples_json", "samples_remote_write"):
+        promise = f"bench ingest: {kind} with 1,000,000 alerts stored"
+        table.prove(promise, lambda n=kind: benchmarks.as_fast_when_full(found(), n))
+    for name in ("list_alerts", "get_alert", "acknowledge_alert"):
+        promise = f"bench ingest: {name} with 1,000,000 alerts stored"
+        table.prove(promise, lambda n=name: benchmarks.as_quick_when_full(found(), n))
+    table.prove("bench ingest: nothing acknowledged is lost", lambda: benchmarks.nothing_is_lost(found()))
 
 
 @contextmanager

@@ -1,0 +1,77 @@
+"""What `sensus bench ingest` must show: the command as a user types it, and the promises held against its lines."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from tests.stack import SENSUS, environment
+
+Figures = Mapping[str, Mapping[str, Any]]  # of each name the whole line
+
+LEAST_OF_BARE_ALERTS = 0.6
+LEAST_OF_COPY = 0.5
+LEAST_SAMPLES_A_SECOND = 20_000
+MOST_OF_LITERAL = 1 / 3
+LEAST_OF_EMPTY = 0.8
+MOST_TIMES_EMPTY = 3.0
+
+
+def figures(*options: str) -> Figures:
+    """The lines of one run, by name."""
+    done = subprocess.run(
+        [*SENSUS, "bench", "ingest", *options], stdout=subprocess.PIPE, env=environment(), text=True, check=True
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return {line["name"]: line for line in lines}
+
+
+def alerts_near_bare(found: Figures, name: str) -> str:
+    """So many alerts a webhook come in at 0.6 of the bare handler's rate or more."""
+    line = found[name]
+    told = f"{line['value']:,.0f} alerts/s, {line['ratio_to_bare']:.2f} of bare"
+    assert line["ratio_to_bare"] >= LEAST_OF_BARE_ALERTS, told
+    return told
+
+
+def samples_near_copy(found: Figures, name: str) -> str:
+    """Samples come in at half of COPY's rate or more, and never under 20,000 a second."""
+    line = found[name]
+    told = f"{line['value']:,.0f} samples/s, {line['ratio_to_bare']:.2f} of COPY"
+    assert line["ratio_to_bare"] >= LEAST_OF_COPY, told
+    assert line["value"] >= LEAST_SAMPLES_A_SECOND, told
+    return told
+
+
+def samples_are_small(found: Figures) -> str:
+    """A sample takes at most a third of what a row with its name and labels takes."""
+    line = found["bytes_per_sample"]
+    told = f"{line['value']:.0f} B, {line['ratio_to_literal']:.2f} of the literal {line['literal']:.0f} B"
+    assert line["ratio_to_literal"] <= MOST_OF_LITERAL, told
+    return told
+
+
+def as_fast_when_full(found: Figures, name: str) -> str:
+    """Ingest into a database with many alerts is within 20 % of ingest into an empty one."""
+    line = found[f"{name}_filled"]
+    told = f"{line['value']:,.0f} {line['unit']}, {line['ratio_to_empty']:.2f} of empty"
+    assert line["ratio_to_empty"] >= LEAST_OF_EMPTY, told
+    return told
+
+
+def as_quick_when_full(found: Figures, name: str) -> str:
+    """Half of the answers with many alerts stored come within three times of that with few."""
+    line = found[f"{name}_filled"]
+    told = f"p50 {line['value']:.1f} ms, {line['ratio_to_empty']:.2f} times that with few alerts"
+    assert line["ratio_to_empty"] < MOST_TIMES_EMPTY, told
+    return told
+
+
+def nothing_is_lost(found: Figures) -> str:
+    """Everything that was acknowledged is counted in the database."""
+    lines = [line for line in found.values() if "lost" in line]
+    lost = {line["name"]: line["lost"] for line in lines if line["lost"]}
+    assert not lost, lost
+    return f"0 lost of {sum(line.get('acknowledged', 0) for line in lines):,} acknowledged"
