@@ -10,6 +10,8 @@ VISIBILITY_TIMEOUT_S = 900
 
 # More often than each minute, because many an alert lives for half of one.
 RECONCILE_EVERY_S = 20.0
+# An alert has what the evidence supports this long after it came, whatever the model is busy with.
+ANSWER_EVERY_S = 5.0
 
 QUEUES = ("anomaly", "llm", "maintenance")
 
@@ -63,6 +65,11 @@ beat_schedule = {
         "schedule": crontab(),
         # A sweep that waited a minute is as good as the next one.
         "options": {"expires": 55},
+    },
+    "answer before the model": {
+        "task": "tasks.upkeep.answer_unanswered",
+        "schedule": ANSWER_EVERY_S,
+        "options": {"expires": ANSWER_EVERY_S},
     },
     "compare with the list of the Alertmanager": {
         "task": "tasks.reconciler.reconcile",

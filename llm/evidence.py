@@ -75,10 +75,11 @@ def number(subject: Subject, items: Iterable[EvidenceItem], *, asked_at: datetim
     # Megabytes of annotations would cost the checks of an answer minutes, and the model sees none of them anyway.
     subject = _bounded_subject(subject)
     inside = (_bounded(item) for item in items if item.kind != ALERT)
-    # From the weakest to the strongest, so that of the same thing found twice the stronger finding stays.
-    distinct = {(item.kind, item.summary, item.at): item for item in sorted(inside, key=_rank, reverse=True)}
-    ranked = sorted(distinct.values(), key=_rank)[: max(limit - 1, 0)]
-    everything = (_the_alert(subject), *ranked)
+    distinct: dict[tuple[str, str, datetime | None], EvidenceItem] = {}
+    for item in sorted(inside, key=_rank):
+        # Of the same thing found twice the stronger finding stays.
+        distinct.setdefault((item.kind, item.summary, item.at), item)
+    everything = (_the_alert(subject), *list(distinct.values())[: max(limit - 1, 0)])
     return Case(
         subject=subject,
         evidence=tuple(replace(item, id=f"E{place}") for place, item in enumerate(everything, start=1)),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from llm.evidence import CHANGE, Case
 from llm.words import words
@@ -87,6 +88,8 @@ def orders_in(case: Case) -> Orders:
     return Orders(found=tuple(found[:_MOST_ORDERS]), innocent=frozenset(innocent))
 
 
+# The same labels and titles come again with every alert of a storm.
+@lru_cache(maxsize=4096)
 def reads_like_an_order(text: str, *, is_title: bool = False) -> bool:
     """Whether a text of the data tells somebody to do something, or holds an address.
 

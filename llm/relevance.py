@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 
 from llm.evidence import CHANGE
 
@@ -82,9 +83,15 @@ def relevance(
 
 def label_match(one: Mapping[str, str], other: Mapping[str, str]) -> float:
     """How far two label sets speak of the same thing, from 0 to 1; labels only one has say nothing."""
-    left, right = _canonical(one), _canonical(other)
-    equal = sum(_weight(name) for name in left.keys() & right.keys() if left[name] & right[name])
-    unlike = sum(_weight(name) for name in left.keys() & right.keys() if not left[name] & right[name])
+    right = _canonical(other)
+    equal = unlike = 0.0
+    for name, values in _canonical(one).items():
+        if name not in right:
+            continue
+        if values.isdisjoint(right[name]):
+            unlike += _weight(name)
+        else:
+            equal += _weight(name)
     return equal / (equal + unlike + _DOUBT) if equal else 0.0
 
 
@@ -94,12 +101,23 @@ def identity(labels: Mapping[str, str]) -> dict[str, str]:
     return dict(sorted(telling, key=lambda pair: (-_weight(_name(pair[0])), pair[0])))
 
 
-def _canonical(labels: Mapping[str, str]) -> dict[str, set[str]]:
+def _canonical(labels: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
+    return _canonical_of(tuple(labels.items()))
+
+
+# In a storm the same few hundred things are weighed for each of thousands of alerts.
+@lru_cache(maxsize=2048)
+def _canonical_of(labels: tuple[tuple[str, str], ...]) -> Mapping[str, frozenset[str]]:
     values: dict[str, set[str]] = {}
-    for name, value in labels.items():
+    for name, value in labels:
         if value:
             values.setdefault(_name(name), set()).add(_PORT.sub("", value.strip().lower()))
-    return values
+    return {name: frozenset(found) for name, found in values.items()}
+
+
+@lru_cache(maxsize=4096)
+def _words(text: str) -> str:
+    return f" {' '.join(_WORD.findall(text.lower()))} "
 
 
 def _name(label: str) -> str:
@@ -112,15 +130,14 @@ def _weight(name: str) -> float:
 
 def _named_in(labels: Mapping[str, str], text: str) -> float:
     """1 / (1 + doubt) when the text names the alert's service, instance, pod or job word by word, else 0."""
-    words = " ".join(_WORD.findall(text.lower()))
-    for name, values in _canonical(labels).items():
-        if _weight(name) < 0.5:
-            continue
-        for value in values:
-            wanted = " ".join(_WORD.findall(value))
-            if len(wanted) > 2 and f" {wanted} " in f" {words} ":
-                return 1.0 / (1.0 + _DOUBT)
-    return 0.0
+    words = _words(text)
+    return 1.0 / (1.0 + _DOUBT) if any(name in words for name in _telling_names(tuple(labels.items()))) else 0.0
+
+
+@lru_cache(maxsize=64)
+def _telling_names(labels: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    telling = (values for name, values in _canonical_of(labels).items() if _weight(name) >= 0.5)
+    return tuple(words for values in telling for words in map(_words, values) if len(words) > 4)
 
 
 def _closeness(subject_time: datetime, item_time: datetime | None) -> float:

@@ -20,7 +20,7 @@ from sensus import logs, metrics, times
 from sensus.settings import Settings
 from tasks.app import app
 from tasks.base import SensusTask, pause_s
-from tasks.evidence import answer_meanwhile, as_answer, case_of
+from tasks.evidence import as_answer, case_of
 
 log = logs.get_logger(__name__)
 
@@ -28,7 +28,6 @@ log = logs.get_logger(__name__)
 _MARGIN_S = 30.0
 # A model that said nothing useful is not asked the same again at once.
 _FIRST_REST_S, _LONGEST_REST_S = 300.0, 21_600.0
-_ANSWERED_MEANWHILE = 100
 _ASKING = "the model is being asked"
 # What tells of the server and nothing of the question.
 _BLAMELESS = (ModelUnreachable, ModelMissing, ModelBusy, ModelRefused)
@@ -84,7 +83,7 @@ def analyse(self: SensusTask, *, analysis_id: int) -> None:
 
 def _explain(task: SensusTask, claim: AnalysisClaim) -> None:
     with task.transaction() as session:
-        recorded = evidence.around(session, claim.alert_id)
+        recorded = evidence.around(session, [claim.alert_id]).get(claim.alert_id)
     if recorded is None:
         return  # the alert went with the retention, and its analysis with it
     case = case_of(recorded, asked_at=times.now())
@@ -98,9 +97,6 @@ def _explain(task: SensusTask, claim: AnalysisClaim) -> None:
             )
         earlier = analyses.cached(session, digest) if claim.automatic else None
     known = None if earlier is None else _reused(case, earlier)
-    if known is None:
-        # The model may take minutes; those who wait behind this one are told what is known before it begins.
-        answer_meanwhile(task.database, limit=_ANSWERED_MEANWHILE)
     analysis = known or analyst.analyse(case)
     answer = as_answer(case, analysis, cached=known is not None)
     with task.transaction() as session:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from sqlalchemy.orm import Session
 
 from db.models.alert import Alert
 from db.queries import analyses, evidence
@@ -14,11 +18,17 @@ from llm.analysis import Analysis
 from llm.evidence import ANOMALY, CHANGE, RELATED_ALERT, Case, EvidenceItem, Fact, Subject, number
 from llm.evidence_only import evidence_only
 from llm.relevance import relevance
-from sensus import fingerprint, times
+from sensus import fingerprint, logs, times
+from tasks.base import may_pass
 
 # What has less to do with the alert than this is no evidence, and would only fill the prompt.
 LEAST_WEIGHT = 0.05
 WAITING = "the model is busy with other alerts"
+# Small, so that the newest alert of all never waits long for others that came before it.
+_PORTION = 50
+_ASIDE_S = 60.0
+
+log = logs.get_logger(__name__)
 
 
 def case_of(recorded: Recorded, *, asked_at: datetime) -> Case:
@@ -52,22 +62,53 @@ def as_answer(case: Case, analysis: Analysis, *, cached: bool = False) -> Answer
     )
 
 
-def answer_meanwhile(database: Database, *, limit: int) -> int:
-    """Give analyses that wait for their turn what the evidence alone supports; how many.
+def answer_meanwhile(database: Database, *, until: float) -> int:
+    """Give analyses that wait for their turn what the evidence alone supports, newest first; how many have it now.
 
-    In a storm of alerts the model takes hours for what this does in seconds.
+    In a storm of alerts the model takes hours for what this does in seconds. Ends when all have an answer, when
+    somebody else is at it, or with the portion in which the monotonic clock passes `until`.
     """
-    with database.transaction() as session:
-        waiting = analyses.unanswered(session, limit=limit)
     answered = 0
-    for analysis_id, alert_id in waiting:
-        with database.transaction() as session:
-            recorded = evidence.around(session, alert_id)
-            if recorded is not None:
-                case = case_of(recorded, asked_at=times.now())
-                answer = as_answer(case, evidence_only(case, WAITING))
-                answered += analyses.answer_meanwhile(session, analysis_id, answer)
+    while time.monotonic() < until:
+        waiting: list[tuple[int, int]] = []
+        try:
+            with database.transaction() as session:
+                if analyses.only_one_answers(session):
+                    waiting = analyses.unanswered(session, limit=_PORTION)
+                    answered += _answer_all(session, waiting)
+        except Exception as error:
+            if not waiting or isinstance(error, SoftTimeLimitExceeded) or may_pass(error):
+                raise
+            log.warning("alerts_answered_one_by_one", count=len(waiting), error=type(error).__name__)
+            answered += sum(_answer_alone(database, analysis_id, alert_id) for analysis_id, alert_id in waiting)
+        if not waiting:
+            break
     return answered
+
+
+def _answer_all(session: Session, waiting: Sequence[tuple[int, int]]) -> int:
+    recorded = evidence.around(session, [alert_id for _, alert_id in waiting])
+    cases = {
+        analysis_id: case_of(recorded[alert_id], asked_at=times.now())
+        for analysis_id, alert_id in waiting
+        if alert_id in recorded
+    }
+    answers = {analysis_id: as_answer(case, evidence_only(case, WAITING)) for analysis_id, case in cases.items()}
+    return analyses.answer_meanwhile(session, answers)
+
+
+def _answer_alone(database: Database, analysis_id: int, alert_id: int) -> int:
+    """As `_answer_all`, of one; one that fails is set aside, so that it holds up nobody."""
+    try:
+        with database.transaction() as session:
+            return _answer_all(session, [(analysis_id, alert_id)])
+    except Exception as error:
+        if isinstance(error, SoftTimeLimitExceeded) or may_pass(error):
+            raise
+        log.exception("alert_not_answered", analysis_id=analysis_id, alert_id=alert_id)
+        with database.transaction() as session:
+            analyses.set_aside(session, analysis_id, pause_s=_ASIDE_S)
+        return 0
 
 
 def _storable(words: str) -> str:

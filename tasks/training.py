@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import isfinite
 
+from db import exclusive
 from db.queries import audit, history, models, runs
 from db.queries.runs import RunClaim
 from ml.errors import NotEnoughHistory
@@ -69,15 +70,18 @@ def start_evaluation(self: SensusTask) -> None:
 @app.task(base=SensusTask, bind=True)
 def train(self: SensusTask, *, run_id: str) -> None:
     """One portion of a training; the next message goes on where this one ends."""
+    goes_on = False
     with _claimed(self, run_id, "train") as claim:
         if claim is None:
             return
         window = _window(self, claim)
         gathered = _gather(self, claim, window)
         if gathered is None:
-            signatures.train(run_id=claim.id)
-            return
-        _conclude(self, claim, window, gathered)
+            goes_on = True
+        else:
+            _conclude(self, claim, window, gathered)
+    if goes_on:
+        signatures.train(run_id=uuid.UUID(run_id))
 
 
 @app.task(base=SensusTask, bind=True)
@@ -106,21 +110,37 @@ def _start(task: SensusTask, kind: runs.Kind) -> None:
 
 @contextmanager
 def _claimed(task: SensusTask, run_id: str, kind: runs.Kind) -> Iterator[RunClaim | None]:
-    """The claim of this run for the block; what goes wrong in it is written into the row."""
-    with task.transaction() as session:
-        claim = runs.claim(session, uuid.UUID(run_id), kind, lease_s=LEASE_S)
-    if claim is None:
-        yield None
-        return
+    """The claim of this run for the block.
+
+    None when somebody has it, or is at other long work: one process is kept free for what can't wait, and the sweep
+    finds the run when that is done.
+    """
+    with exclusive.alone(task.database, exclusive.LONG_WORK) as is_alone:
+        if not is_alone:
+            log.info("run_waits", run_id=run_id, kind=kind)
+            yield None
+            return
+        with task.transaction() as session:
+            claim = runs.claim(session, uuid.UUID(run_id), kind, lease_s=LEASE_S)
+        if claim is None:
+            yield None
+            return
+        with _told(task, claim):
+            yield claim
+
+
+@contextmanager
+def _told(task: SensusTask, claim: RunClaim) -> Iterator[None]:
+    """What goes wrong in the block is written into the row of the run."""
     try:
-        yield claim
+        yield
     except ClaimLost:
-        log.info("run_claim_lost", run_id=run_id)
+        log.info("run_claim_lost", run_id=str(claim.id))
     except NotEnoughHistory as shortage:
         result = {"outcome": "not_enough_history", "samples": shortage.rows, "needed": shortage.needed}
         with task.transaction() as session:
             runs.finish(session, claim, {**result, "reason": str(shortage)})
-        log.info("run_done", run_id=run_id, kind=kind, **result)
+        log.info("run_done", run_id=str(claim.id), kind=claim.kind, **result)
     except Exception as error:
         with task.transaction() as session:
             if may_pass(error):

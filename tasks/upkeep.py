@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from functools import partial
 
-from db import outbox
+from db import exclusive, outbox
 from db.queries import analyses, models, partitions, progress, runs, stale, upkeep
 from llm.client import ping
 from llm.errors import LLMError
@@ -24,7 +24,6 @@ SERIES_A_SWEEP = 20_000
 SERIES_A_MESSAGE = 500
 ANALYSES_A_SWEEP = 200
 REPLACEMENTS_A_SWEEP = 20
-UNANSWERED_A_SWEEP = 1_000
 STALE_A_SWEEP = 1_000
 ACTOR = "sweep"
 # Who asked less long ago than this has a message under way.
@@ -36,6 +35,8 @@ _GIVEN_UP = "its worker died or failed in it again and again"
 _MODELS_KEPT = 60
 _RUNS_KEPT_DAYS = 90
 _HOUSE_BUDGET_S = 200.0
+_HOUSE_WAITS_S = 60.0
+_ANSWERING_BUDGET_S = 60.0
 
 Part = Callable[[SensusTask], int]
 
@@ -49,7 +50,6 @@ def sweep(self: SensusTask) -> None:
         "series": _series,
         "given_up": _give_up,
         "analyses": _analyses,
-        "unanswered": _unanswered,
         "replaceable": _replaceable,
         "runs": _runs,
         "stale": _stale,
@@ -66,22 +66,39 @@ def sweep(self: SensusTask) -> None:
 
 
 @app.task(base=SensusTask, bind=True)
+def answer_unanswered(self: SensusTask) -> None:
+    """Show what the evidence alone supports wherever an alert would wait for the model."""
+    answered = answer_meanwhile(self.database, until=time.monotonic() + _ANSWERING_BUDGET_S)
+    if answered:
+        log.info("alerts_answered_meanwhile", count=answered)
+
+
+@app.task(base=SensusTask, bind=True)
 def keep_house(self: SensusTask) -> None:
     """Make the partitions to come, drop the old ones, and forget what is past its retention."""
-    settings = self.settings
+    with exclusive.alone(self.database, exclusive.LONG_WORK) as is_alone:
+        if is_alone:
+            _keep_house(self)
+    if not is_alone:
+        # Who trains may need minutes, and one process is kept free for what can't wait.
+        raise self.retry(countdown=_HOUSE_WAITS_S, max_retries=None)
+
+
+def _keep_house(task: SensusTask) -> None:
+    settings = task.settings
     days = settings.retention_days
-    with self.transaction() as session:
+    with task.transaction() as session:
         made = partitions.make(session, sample_days=days)
     forgotten: dict[str, int] = {}
     until = time.monotonic() + _HOUSE_BUDGET_S
     for kind in upkeep.KINDS:
         kept_days = max(days, upkeep.AUDIT_DAYS) if kind == "audit" else days
-        forgotten[kind] = _forget(self, kind, kept_days, until)
-    with self.transaction() as session:
+        forgotten[kind] = _forget(task, kind, kept_days, until)
+    with task.transaction() as session:
         forgotten["runs"] = runs.forget_old(session, days=_RUNS_KEPT_DAYS)
         forgotten["models"] = models.forget_old(session, keep=_MODELS_KEPT)
     # Last, because it may have to wait for a lock in vain; all that comes before is then done.
-    with self.transaction() as session:
+    with task.transaction() as session:
         upkeep.wait_briefly(session)
         dropped = partitions.drop(session, sample_days=days, score_days=settings.score_retention_days)
     log.info("house_kept", made=len(made), dropped=len(dropped), **forgotten)
@@ -140,10 +157,6 @@ def _analyses(task: SensusTask) -> int:
         ids = analyses.waiting(session, limit=room, older_than_s=_FRESH_S)
     signatures.analyse(analysis_ids=ids)
     return len(ids)
-
-
-def _unanswered(task: SensusTask) -> int:
-    return answer_meanwhile(task.database, limit=UNANSWERED_A_SWEEP)
 
 
 def _replaceable(task: SensusTask) -> int:

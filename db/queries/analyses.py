@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from db import direct
 from db.models.alert import Alert
 from db.models.analysis import LLM, AnalysisResult
 
@@ -26,6 +28,17 @@ _A = AnalysisResult
 _FREE = or_(_A.lease_until.is_(None), _A.lease_until < func.now())
 _UNFINISHED = and_(_A.analysis_type == LLM, _A.status.in_(("pending", "running")))
 _WAITING = and_(_UNFINISHED, _A.failures < MOST_FAILURES)
+_ANSWERING_LOCK = 0x53656E73_0003
+_ANSWER_MEANWHILE = """
+    UPDATE ai_analysis_results SET
+        outcome = r.outcome, model_name = r.model_name, confidence_score = r.confidence,
+        question_digest = r.question_digest, analysis_data = r.data
+    FROM json_to_recordset(%(rows)s::json) AS r (
+        id bigint, outcome text, model_name text, confidence double precision, question_digest text, data jsonb
+    )
+    WHERE ai_analysis_results.id = r.id AND ai_analysis_results.status = 'pending'
+        AND ai_analysis_results.outcome IS NULL
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,9 @@ def claim(session: Session, analysis_id: int, *, lease_s: float) -> AnalysisClai
     row = session.execute(
         select(_A.id, _A.alert_id, _A.attempt, _A.failures, _A.status, _A.outcome, _A.automatic)
         .where(_A.id == analysis_id, _FREE, or_(_WAITING, _replaceable()))
-        .with_for_update(skip_locked=True, of=_A)
+        # Who holds the row will let go of it in a moment, and may only have shown an answer meanwhile: passing over it
+        # would lose this message.
+        .with_for_update(of=_A)
     ).one_or_none()
     if row is None or row.alert_id is None:
         return None
@@ -92,26 +107,45 @@ def keep_provisional(session: Session, claimed: AnalysisClaim, answer: Answer) -
     return _change(session, claimed, **_columns(answer))
 
 
+def only_one_answers(session: Session) -> bool:
+    """Whether nobody else answers meanwhile; until the end of the transaction nobody will."""
+    return bool(session.scalar(select(func.pg_try_advisory_xact_lock(_ANSWERING_LOCK))))
+
+
 def unanswered(session: Session, *, limit: int) -> list[tuple[int, int]]:
-    """Analyses that nobody has and that show nothing yet, with their alerts, oldest first."""
+    """Analyses that nobody has and that show nothing yet, with their alerts, newest first."""
     rows = session.execute(
         select(_A.id, _A.alert_id)
-        .where(_UNFINISHED, _A.status == "pending", _A.outcome.is_(None), _FREE, _A.alert_id.is_not(None))
-        .order_by(_A.id)
+        .where(_WAITING, _A.status == "pending", _A.outcome.is_(None), _FREE, _A.alert_id.is_not(None))
+        .order_by(_A.id.desc())
         .limit(limit)
     )
     return [(analysis_id, alert_id) for analysis_id, alert_id in rows if alert_id is not None]
 
 
-def answer_meanwhile(session: Session, analysis_id: int, answer: Answer) -> bool:
-    """Show this answer of an analysis that still waits; False when somebody took it."""
-    row = session.execute(
+def answer_meanwhile(session: Session, answers: Mapping[int, Answer]) -> int:
+    """Show these answers of analyses that still wait, by their ids; how many of them nobody had taken."""
+    rows = [
+        {
+            "id": analysis_id,
+            "outcome": answer.outcome,
+            "model_name": answer.model_name,
+            "confidence": answer.confidence,
+            "question_digest": answer.question_digest,
+            "data": answer.data,
+        }
+        for analysis_id, answer in sorted(answers.items())
+    ]
+    return direct.execute(session, _ANSWER_MEANWHILE, {"rows": msgspec.json.encode(rows).decode()}).rowcount
+
+
+def set_aside(session: Session, analysis_id: int, *, pause_s: float) -> None:
+    """Our own work on an analysis that still waits failed: it counts, and is not tried again before a pause is over."""
+    session.execute(
         update(_A)
-        .where(_A.id == analysis_id, _A.status == "pending", _A.outcome.is_(None))
-        .values(**_columns(answer))
-        .returning(_A.id)
-    ).one_or_none()
-    return row is not None
+        .where(_A.id == analysis_id, _A.status == "pending", _A.outcome.is_(None), _FREE)
+        .values(failures=_A.failures + 1, lease_until=func.now() + timedelta(seconds=pause_s))
+    )
 
 
 def finish(session: Session, claimed: AnalysisClaim, answer: Answer) -> bool:

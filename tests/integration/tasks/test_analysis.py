@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,11 +14,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from pydantic import SecretStr
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from db.models import Alert, AnalysisResult
-from db.queries import analyses
+from db.queries import analyses, evidence
 from db.queries.analyses import AnalysisClaim, Answer
 from db.session import Database
 from sensus import times
@@ -24,6 +26,7 @@ from sensus.settings import Settings
 from tests.integration.tasks.conftest import Put, Sent
 from tests.integration.tasks.made import add_alert, add_analysis, add_change, wave
 from tests.ollama_server import OllamaServer
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -188,24 +191,156 @@ def test_the_same_question_is_answered_from_the_day_before(with_model: OllamaSer
     assert len(with_model.requests) == asked + 1, "who asks for a fresh analysis gets one"
 
 
-def test_in_a_storm_those_who_wait_for_the_model_have_the_evidence_meanwhile(
-    sent: Sent, with_model: OllamaServer, session: Session
+def answer_unanswered() -> None:
+    from tasks.upkeep import answer_unanswered as task
+
+    task()
+
+
+def test_while_the_model_is_busy_those_who_wait_have_the_evidence(with_model: OllamaServer, session: Session) -> None:
+    waiting = incident(session)
+    answer_unanswered()
+    row = stored(session, waiting)
+    assert (row.status, row.outcome, row.attempt, row.failures) == ("pending", "evidence_only", 0, 0)
+    assert "Deploy checkout 2.4.1" in row.analysis_data["root_cause"]
+    assert with_model.requests == []
+    analyse(waiting)
+    assert (stored(session, waiting).status, stored(session, waiting).outcome) == ("done", "model")
+
+
+def test_the_newest_alert_has_its_answer_first_however_many_wait(
+    worker: Settings, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from tasks import evidence as answering
+
+    old = [add_analysis(session, add_alert(session, fingerprint=str(place))) for place in range(5)]
+    late: list[int] = []
+    told: list[int] = []
+    real = analyses.answer_meanwhile
+
+    def looked(mine: Session, answers: dict[int, Answer]) -> int:
+        told.extend(sorted(answers, reverse=True))
+        if not late:
+            late.append(add_analysis(session, add_alert(session, fingerprint="late")))
+        return real(mine, answers)
+
+    monkeypatch.setattr(analyses, "answer_meanwhile", looked)
+    monkeypatch.setattr(answering, "_PORTION", 2)
+    answer_unanswered()
+    assert told == [old[4], old[3], late[0], old[2], old[1], old[0]]
+
+
+def test_one_odd_alert_costs_its_neighbours_nothing_and_is_given_up_in_the_end(
+    sent: Sent, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks import evidence as answering
     from tasks.upkeep import sweep
 
-    first, second = incident(session), incident(session)
-    seen: list[AnalysisResult] = []
-    with_model.say = lambda _prompt: seen.append(stored(session, second)) or "{}"  # type: ignore[func-returns-value]
-    analyse(first)
-    assert [(row.status, row.outcome, row.attempt) for row in seen[:1]] == [("pending", "evidence_only", 0)]
-    third = incident(session)
+    real = answering.case_of
+
+    def case_of(recorded: Any, **options: Any) -> Any:
+        if recorded.alert.alert_name == "Odd":
+            raise RecursionError("too deep")
+        return real(recorded, **options)
+
+    monkeypatch.setattr(answering, "case_of", case_of)
+    before = [add_analysis(session, add_alert(session, fingerprint=name)) for name in "ab"]
+    odd = add_analysis(session, add_alert(session, "Odd"))
+    after = [add_analysis(session, add_alert(session, fingerprint=name)) for name in "cd"]
+    answer_unanswered()
+    assert {stored(session, each).outcome for each in before + after} == {"evidence_only"}
+    row = stored(session, odd)
+    assert (row.status, row.outcome, row.failures) == ("pending", None, 1)
+    assert row.lease_until is not None, "it is not tried again at once"
+    answer_unanswered()
+    assert stored(session, odd).failures == 1
+    for _ in range(analyses.MOST_FAILURES):
+        session.execute(update(AnalysisResult).values(lease_until=None))
+        answer_unanswered()
+    assert stored(session, odd).failures == analyses.MOST_FAILURES
+    session.execute(update(AnalysisResult).values(lease_until=None))
     sweep()
-    waiting = stored(session, third)
-    assert (waiting.status, waiting.outcome) == ("pending", "evidence_only")
-    assert waiting.analysis_data["root_cause"]
-    with_model.say = None
-    analyse(third)
-    assert (stored(session, third).status, stored(session, third).outcome) == ("done", "model")
+    assert stored(session, odd).status == "failed"
+
+
+def test_what_the_database_refuses_of_one_alert_costs_its_neighbours_nothing(
+    worker: Settings, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks import evidence as answering
+
+    ids = [add_analysis(session, add_alert(session, name)) for name in ("Good", "Odd", "Fine")]
+    real = answering.as_answer
+
+    def as_answer(case: Any, analysis: Any) -> Answer:
+        made = real(case, analysis)
+        data = {**made.data, "root_cause": "\x00"} if case.subject.alert_name == "Odd" else made.data
+        return replace(made, data=data)
+
+    monkeypatch.setattr(answering, "as_answer", as_answer)
+    answer_unanswered()
+    assert [stored(session, each).outcome for each in ids] == ["evidence_only", None, "evidence_only"]
+
+
+def test_only_one_worker_answers_at_a_time(worker: Settings, database: Database, session: Session) -> None:
+    waiting = incident(session)
+    with database.transaction() as other:
+        assert analyses.only_one_answers(other)
+        answer_unanswered()
+        assert stored(session, waiting).outcome is None
+    answer_unanswered()
+    assert stored(session, waiting).outcome == "evidence_only"
+
+
+def test_a_message_that_comes_while_the_evidence_is_shown_is_not_lost(
+    with_model: OllamaServer, database: Database, session: Session
+) -> None:
+    waiting = incident(session)
+    analyst = threading.Thread(target=analyse, args=(waiting,))
+    with database.transaction() as other:
+        assert analyses.answer_meanwhile(other, {waiting: _answer("evidence_only", "shown")}) == 1
+        analyst.start()
+        wait_for(lambda: _waits_for_a_row(session), "the analyst waits for the row")
+    analyst.join()
+    assert (stored(session, waiting).status, stored(session, waiting).outcome) == ("done", "model")
+
+
+def test_evidence_asked_for_many_alerts_is_that_of_each_alone(
+    worker: Settings, database: Database, session: Session, put: Put
+) -> None:
+    from tasks.scoring import score_series
+
+    put(wave(900, spikes=range(890, 900)), "latency", service="checkout")
+    put(wave(900, spikes=range(890, 900)), "latency", service="mail")
+    score_series(series_ids=[])
+    now = times.now()
+    for minutes, service in ((50, "checkout"), (20, "mail"), (5, "checkout"), (5, "mail"), (1, "search")):
+        at = now - timedelta(minutes=minutes)
+        add_change(session, f"Deploy {service} {minutes}", at=at - timedelta(minutes=1), service=service)
+        add_alert(
+            session, f"Slow{minutes}", starts_at=at, labels={"service": service}, fingerprint=f"{minutes}{service}"
+        )
+    ids = list(session.scalars(select(Alert.id)))
+    with database.transaction() as mine:
+        together = evidence.around(mine, ids)
+        for alert_id in ids:
+            assert together[alert_id] == evidence.around(mine, [alert_id])[alert_id]
+    newest = together[ids[2]]
+    assert [alert.alert_name for alert in newest.alerts] == ["Slow50", "Slow5", "Slow1", "Slow20"]
+    assert [change.title for change in newest.changes] == [
+        "Deploy checkout 5", "Deploy checkout 50", "Deploy search 1", "Deploy mail 5", "Deploy mail 20",
+    ]  # fmt: skip
+    assert [anomaly.labels for anomaly in newest.anomalies] == [{"service": "checkout"}]
+
+
+def _waits_for_a_row(session: Session) -> bool:
+    return bool(
+        session.scalar(
+            text(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE wait_event_type = 'Lock' AND datname = current_database() AND query LIKE '%FOR UPDATE%'"
+            )
+        )
+    )
 
 
 def test_a_message_that_comes_twice_asks_once(with_model: OllamaServer, session: Session) -> None:

@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery.exceptions import Retry
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
+from db import exclusive
 from db.models import AuditRecord, ModelVersion, TaskRun
 from db.queries import models, runs
 from db.session import Database
@@ -46,6 +48,22 @@ def run_of(session: Session, run_id: uuid.UUID) -> TaskRun:
 
 def verdict(monkeypatch: pytest.MonkeyPatch, no_worse: bool) -> None:
     monkeypatch.setattr(Comparison, "is_no_worse", property(lambda self: no_worse))
+
+
+def test_there_is_one_piece_of_long_work_at_a_time(
+    sent: Sent, database: Database, session: Session, histories: list[int]
+) -> None:
+    from tasks.upkeep import keep_house
+
+    run_id = start(database)
+    with exclusive.alone(database, exclusive.LONG_WORK) as is_alone:
+        assert is_alone
+        train(run_id)
+        assert run_of(session, run_id).state == "pending", "the next sweep finds it"
+        with pytest.raises(Retry):
+            keep_house.apply(throw=True)
+    train(run_id)
+    assert run_of(session, run_id).state == "done"
 
 
 @pytest.mark.parametrize("no_worse", [True, False])

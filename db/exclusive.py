@@ -1,0 +1,38 @@
+"""Is this the only process that does a kind of work?  A lock for longer than a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+
+from db.session import Database
+from sensus.errors import Unavailable
+
+# Training, evaluation and house-keeping: whatever may take minutes.
+LONG_WORK = 0x53656E73_0004
+
+
+@contextmanager
+def alone(database: Database, work: int) -> Iterator[bool]:
+    """Whether nobody else does this work; if so, nobody will until the end of the block.
+
+    PostgreSQL lets go of the lock of a process that dies. It costs a connection for the time of the block.
+    Raises Unavailable when the database is away.
+    """
+    try:
+        opened = database.engine.connect()
+    except DBAPIError as error:
+        raise Unavailable("the database is away; try again shortly") from error
+    with opened.execution_options(isolation_level="AUTOCOMMIT") as connection:
+        is_alone = bool(connection.scalar(select(func.pg_try_advisory_lock(work))))
+        try:
+            yield is_alone
+        finally:
+            if is_alone:
+                try:
+                    connection.execute(select(func.pg_advisory_unlock(work)))
+                except DBAPIError:
+                    connection.invalidate()  # The lock went with the connection.
