@@ -46,7 +46,7 @@ def receive_write() -> Response:
         # Metadata come in requests of their own, and leave nothing to store.
         if taken.sent or taken.ignored:
             written -= len(intake.store_taken(taken).left_out)
-    # Prometheus 3 counts as failed what is missing here, so that it is seen at both ends.
+    # A sender that knows these, from protocol 2.0, sees at its own end what is not stored.
     return Response(
         status=HTTPStatus.NO_CONTENT,
         headers={

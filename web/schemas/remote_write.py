@@ -30,13 +30,19 @@ def read(message: bytes, received_at: datetime, *, retention_days: int) -> Taken
         request = WriteRequest.FromString(message)
     except DecodeError:
         raise Unreadable("the body is not a prometheus.WriteRequest") from None
+    if len(request.timeseries) > MOST_SAMPLES:  # empty ones shrink to next to nothing, and each takes its time
+        raise _too_many()
     taken = Taken()
     window = Window.at(received_at, retention_days=retention_days)
     for series in request.timeseries:
         _add(taken, series, window)
         if taken.sent > MOST_SAMPLES:
-            raise RequestEntityTooLarge(f"more than {MOST_SAMPLES} samples; lower max_samples_per_send")
+            raise _too_many()
     return taken
+
+
+def _too_many() -> RequestEntityTooLarge:
+    return RequestEntityTooLarge(f"more than {MOST_SAMPLES} samples; lower max_samples_per_send")
 
 
 def _add(taken: Taken, series: TimeSeries, window: Window) -> None:
@@ -46,6 +52,8 @@ def _add(taken: Taken, series: TimeSeries, window: Window) -> None:
         taken.ignored["histogram"] += len(series.histograms)
     if series.exemplars:
         taken.ignored["exemplar"] += len(series.exemplars)
+    if not samples:
+        return
     labels = tuple(series.labels[:])
     key = _known.get(labels)
     if key is None:

@@ -200,8 +200,9 @@ def test_native_histograms_and_exemplars_are_counted_and_not_kept(writer: FlaskC
         (b"\xff\xff\xff\xff\x0f" + b"\0" * 20, 413),  # says that it has 4 GB
         (b"\0" * (5 * 1024 * 1024), 413),
         (in_snappy(write_request([(UP, [(1.0, 1.0)] * 50_001)])), 413),
+        (in_snappy(b"\x0a\x00" * 1_000_000), 413),
     ],
-    ids=["empty", "no snappy", "no protobuf", "cut off", "zeroes", "bomb", "lie", "large", "many"],
+    ids=["empty", "no snappy", "no protobuf", "cut off", "zeroes", "bomb", "lie", "large", "many", "empty ones"],
 )
 def test_what_no_repetition_mends_is_refused_for_good(
     writer: FlaskClient, session: Session, body: bytes, status: int

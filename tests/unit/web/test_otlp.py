@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
-from opentelemetry.proto.metrics.v1.metrics_pb2 import NumberDataPoint, SummaryDataPoint
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, NumberDataPoint, ScopeMetrics, SummaryDataPoint
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from sensus import times
@@ -128,11 +128,22 @@ def test_sums_are_kept_as_sent() -> None:
     assert taken.samples.values == [1.5, 10.0, 3.0]
 
 
-def test_too_many_points_are_too_many() -> None:
-    request = export()
-    request.resource_metrics[0].scope_metrics[0].metrics[0].gauge.data_points.extend([NumberDataPoint()] * 50_000)
+def test_too_many_points_are_too_many_and_so_are_too_many_empty_things() -> None:
+    resource = export().resource_metrics[0]
+    scope = resource.scope_metrics[0]
+    metric = scope.metrics[0]
+    for many, one in (
+        (metric.gauge.data_points, NumberDataPoint()),
+        (scope.metrics, Metric()),
+        (resource.scope_metrics, ScopeMetrics()),
+    ):
+        many.extend([one] * 50_000)  # type: ignore[attr-defined]
+        request = ExportMetricsServiceRequest(resource_metrics=[resource])
+        with pytest.raises(RequestEntityTooLarge):
+            otlp.read_protobuf(request.SerializeToString(), NOW, retention_days=90)
+        del many[1:]  # type: ignore[attr-defined]
     with pytest.raises(RequestEntityTooLarge):
-        otlp.read_protobuf(request.SerializeToString(), NOW, retention_days=90)
+        otlp.read_protobuf(b"\x0a\x00" * 50_001, NOW, retention_days=90)
 
 
 @given(st.binary(max_size=200))
