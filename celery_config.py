@@ -26,7 +26,15 @@ task_routes = {
     "tasks.reconciler.*": {"queue": "maintenance"},
 }
 
-include = ["tasks.signals", "tasks.scoring", "tasks.analysis", "tasks.training", "tasks.upkeep", "tasks.reconciler"]
+include = [
+    "tasks.signals",
+    "tasks.claims",
+    "tasks.scoring",
+    "tasks.analysis",
+    "tasks.training",
+    "tasks.upkeep",
+    "tasks.reconciler",
+]
 
 task_serializer = "json"
 accept_content = ["json"]

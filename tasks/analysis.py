@@ -70,7 +70,7 @@ def analyse(self: SensusTask, *, analysis_id: int) -> None:
     """Explain the alert of this analysis, unless somebody has it or it is done."""
     lease_s = self.settings.llm_deadline_s + _MARGIN_S
     with self.transaction() as session:
-        claim = analyses.claim(session, analysis_id, lease_s=lease_s)
+        claim = analyses.claim(session, analysis_id, lease_s=lease_s, holder=self.holder)
     if claim is None:
         return
     try:

@@ -66,6 +66,11 @@ class SensusTask(Task[Any, Any]):
         """The database of this process."""
         return self.resources.database
 
+    @property
+    def holder(self) -> str | None:
+        """The name of this worker in its claims; None outside a worker."""
+        return self.request.hostname
+
     def transaction(self) -> AbstractContextManager[Session]:
         """A session in one transaction, committed at the end of the block."""
         return self.database.transaction()

@@ -46,7 +46,7 @@ def score_series(self: SensusTask, *, series_ids: list[int]) -> None:
     pauses = iter(LOOK_AGAIN_S)
     while time.monotonic() < until:
         with self.transaction() as session:
-            claims = progress.claim(session, series_ids, limit=SERIES_A_CLAIM, lease_s=LEASE_S)
+            claims = progress.claim(session, series_ids, limit=SERIES_A_CLAIM, lease_s=LEASE_S, holder=self.holder)
         if claims:
             score_claims(self.database, loaded, claims)
             pauses = iter(LOOK_AGAIN_S)

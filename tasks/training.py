@@ -121,7 +121,7 @@ def _claimed(task: SensusTask, run_id: str, kind: runs.Kind) -> Iterator[RunClai
             yield None
             return
         with task.transaction() as session:
-            claim = runs.claim(session, uuid.UUID(run_id), kind, lease_s=LEASE_S)
+            claim = runs.claim(session, uuid.UUID(run_id), kind, lease_s=LEASE_S, holder=task.holder)
         if claim is None:
             yield None
             return

@@ -51,6 +51,8 @@ class AnalysisResult(Base):
     attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     lease_until: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    # The worker that is at it, such as `llm@host`; a lease without one is a rest.
+    claimed_by: Mapped[str | None] = mapped_column(Text)
     finished_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     series_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("series.id", ondelete="CASCADE"))
     sample_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
@@ -84,6 +86,7 @@ class AnalysisResult(Base):
             postgresql_where=text(f"analysis_type = '{ANOMALY}'"),
         ),
         Index("idx_analysis_unfinished", "id", postgresql_where=text("status IN ('pending', 'running')")),
+        Index("idx_analysis_claimed_by", "claimed_by", postgresql_where=text("claimed_by IS NOT NULL")),
         Index("idx_analysis_evidence_only", "id", postgresql_where=text("outcome = 'evidence_only'")),
         Index("idx_analysis_question", "question_digest", postgresql_where=text("outcome = 'model'")),
     )

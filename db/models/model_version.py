@@ -53,6 +53,7 @@ class TaskRun(Base):
     request_id: Mapped[str | None] = mapped_column(Text)
     attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     lease_until: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    claimed_by: Mapped[str | None] = mapped_column(Text)
     # Half-finished training, so that each chunk of it is a short task.
     checkpoint: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     started_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))

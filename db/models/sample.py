@@ -59,6 +59,8 @@ class SeriesProgress(Base):
     attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     lease_until: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    # No index: it would cost each claim more than it saves the start of a worker.
+    claimed_by: Mapped[str | None] = mapped_column(Text)
 
 
 class NewSeriesCount(Base):

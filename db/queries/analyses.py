@@ -65,10 +65,10 @@ class Answer:
     data: Mapping[str, Any]
 
 
-def claim(session: Session, analysis_id: int, *, lease_s: float) -> AnalysisClaim | None:
+def claim(session: Session, analysis_id: int, *, lease_s: float, holder: str | None = None) -> AnalysisClaim | None:
     """Take an analysis that waits, was left by its worker, or has an answer without a model that can be bettered.
 
-    None when somebody has it or nothing is to be done.
+    `holder` is the name of the worker. None when somebody has it or nothing is to be done.
     """
     row = session.execute(
         select(_A.id, _A.alert_id, _A.attempt, _A.failures, _A.status, _A.outcome, _A.automatic)
@@ -89,6 +89,7 @@ def claim(session: Session, analysis_id: int, *, lease_s: float) -> AnalysisClai
             attempt=row.attempt + 1,
             failures=row.failures + 1,
             lease_until=func.now() + timedelta(seconds=lease_s),
+            claimed_by=holder,
         )
     )
     return AnalysisClaim(
@@ -156,6 +157,7 @@ def finish(session: Session, claimed: AnalysisClaim, answer: Answer) -> bool:
         status="done",
         failures=0,
         lease_until=None,
+        claimed_by=None,
         finished_at=func.now(),
         **_columns(answer),
     )
@@ -174,6 +176,7 @@ def finish_for_now(
         status="done",
         failures=0 if blameless else claimed.failures,
         lease_until=func.now() + timedelta(seconds=pause_s) if pause_s else None,
+        claimed_by=None,
         finished_at=func.now(),
         **_columns(answer),
     )
@@ -181,7 +184,7 @@ def finish_for_now(
 
 def give_back(session: Session, claimed: AnalysisClaim, *, pause_s: float) -> bool:
     """Our own work failed: let somebody try again after a pause, with whatever answer is stored so far."""
-    return _change(session, claimed, lease_until=func.now() + timedelta(seconds=pause_s))
+    return _change(session, claimed, lease_until=func.now() + timedelta(seconds=pause_s), claimed_by=None)
 
 
 def cached(session: Session, question_digest: str) -> AnalysisResult | None:
@@ -224,6 +227,7 @@ def give_up(session: Session, *, reason: str) -> list[int]:
         .values(
             status="failed",
             lease_until=None,
+            claimed_by=None,
             finished_at=func.now(),
             analysis_data=_A.analysis_data.op("||")(func.jsonb_build_object("reason", reason)),
         )

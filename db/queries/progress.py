@@ -83,10 +83,12 @@ class Kept:
     late: int
 
 
-def claim(session: Session, series_ids: Sequence[int], *, limit: int, lease_s: float) -> list[SeriesClaim]:
+def claim(
+    session: Session, series_ids: Sequence[int], *, limit: int, lease_s: float, holder: str | None = None
+) -> list[SeriesClaim]:
     """Take up to `limit` series that have unscored samples and that nobody has; of any when no ids are given.
 
-    A series that failed before is taken alone, so that it takes nobody down with it.
+    A series that failed before is taken alone, so that it takes nobody down with it. `holder` is the worker's name.
     """
     chosen = "AND series_id = ANY(:ids)" if series_ids else ""
     for suspects, most in ((False, limit), (True, 1)):
@@ -94,7 +96,8 @@ def claim(session: Session, series_ids: Sequence[int], *, limit: int, lease_s: f
             text(
                 f"""
                 UPDATE series_progress p
-                SET attempt = attempt + 1, failures = failures + 1, lease_until = now() + :lease
+                SET attempt = attempt + 1, failures = failures + 1, lease_until = now() + :lease,
+                    claimed_by = :holder
                 FROM (
                     SELECT series_id FROM series_progress
                     WHERE {_UNSCORED} AND {_FREE} AND (failures > 0) = :suspects {chosen}
@@ -106,6 +109,7 @@ def claim(session: Session, series_ids: Sequence[int], *, limit: int, lease_s: f
             ),
             {
                 "lease": timedelta(seconds=lease_s),
+                "holder": holder,
                 "suspects": suspects,
                 "most": most,
                 "poisoned": POISONED_FAILURES,
@@ -183,7 +187,7 @@ def give_back(session: Session, claims: Sequence[SeriesClaim], *, failed: bool) 
         session.execute(
             text(
                 "UPDATE series_progress SET "
-                "lease_until = CASE WHEN :failed THEN now() + :pause ELSE NULL END, "
+                "lease_until = CASE WHEN :failed THEN now() + :pause ELSE NULL END, claimed_by = NULL, "
                 "failures = CASE WHEN :failed THEN failures ELSE failures - 1 END "
                 "WHERE series_id = :id AND attempt = :attempt"
             ),
@@ -280,7 +284,7 @@ def _advance(session: Session, results: Sequence[Scored], surplus: dict[int, int
             """
             UPDATE series_progress p
             SET scored_until = u.until, memory = u.memory, late_samples = late_samples + u.late,
-                failures = 0, lease_until = NULL
+                failures = 0, lease_until = NULL, claimed_by = NULL
             FROM unnest(:ids, :untils, :memories, :lates) AS u(id, until, memory, late)
             WHERE p.series_id = u.id
             """

@@ -47,8 +47,13 @@ def start(session: Session, kind: Kind, *, requested_by: str, request_id: str | 
     return run.id, True
 
 
-def claim(session: Session, run_id: uuid.UUID, kind: Kind, *, lease_s: float) -> RunClaim | None:
-    """Take a run that nobody has; None when somebody has it, it is over, or it was given up just now."""
+def claim(
+    session: Session, run_id: uuid.UUID, kind: Kind, *, lease_s: float, holder: str | None = None
+) -> RunClaim | None:
+    """Take a run that nobody has, for the worker named `holder`.
+
+    None when somebody has it, it is over, or it was given up just now.
+    """
     free = or_(TaskRun.lease_until.is_(None), TaskRun.lease_until < func.now())
     row = session.execute(
         update(TaskRun)
@@ -57,6 +62,7 @@ def claim(session: Session, run_id: uuid.UUID, kind: Kind, *, lease_s: float) ->
             state="running",
             attempt=TaskRun.attempt + 1,
             lease_until=func.now() + timedelta(seconds=lease_s),
+            claimed_by=holder,
             started_at=func.coalesce(TaskRun.started_at, func.now()),
         )
         .returning(TaskRun.id, TaskRun.kind, TaskRun.attempt, TaskRun.created_at, TaskRun.progress, TaskRun.checkpoint)
@@ -84,13 +90,14 @@ def keep_progress(
         claimed,
         progress={**progress, "attempt": claimed.attempt},
         lease_until=None if lease_s is None else func.now() + timedelta(seconds=lease_s),
+        **({"claimed_by": None} if lease_s is None else {}),
         **({} if checkpoint is None else {"checkpoint": checkpoint}),
     )
 
 
 def let_go(session: Session, claimed: RunClaim) -> bool:
     """Let somebody else go on from the last progress; False when the claim was lost."""
-    return _change(session, claimed, lease_until=None)
+    return _change(session, claimed, lease_until=None, claimed_by=None)
 
 
 def finish(session: Session, claimed: RunClaim, result: Mapping[str, Any]) -> bool:
@@ -102,6 +109,7 @@ def finish(session: Session, claimed: RunClaim, result: Mapping[str, Any]) -> bo
         result=dict(result),
         checkpoint=None,
         lease_until=None,
+        claimed_by=None,
         finished_at=func.now(),
     )
 
@@ -115,6 +123,7 @@ def fail(session: Session, claimed: RunClaim, error: str) -> bool:
         error=error,
         checkpoint=None,
         lease_until=None,
+        claimed_by=None,
         finished_at=func.now(),
     )
 

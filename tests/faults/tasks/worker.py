@@ -35,6 +35,7 @@ class Worker:
                     *(sys.executable, "-m", "celery", "--app=tasks.app", "worker", f"--queues={self.queue}"),
                     *(f"--hostname={self.queue}@test", f"--concurrency={self._concurrency}", "--pool=prefork"),
                     *("--without-gossip", "--without-mingle", "--loglevel=INFO"),
+                    "worker.soft_shutdown_timeout=0.5",
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -67,6 +68,13 @@ class Worker:
         """SIGKILL what does the work, as the kernel does when memory runs out."""
         for pid in self.children():
             os.kill(pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Stop it as the supervisor does, and wait for its end."""
+        process, self._process = self._process, None
+        assert process is not None, "the worker is not started"
+        process.terminate()
+        process.wait(30)
 
     def kill(self) -> None:
         """SIGKILL all of it: the machine's power goes."""

@@ -18,7 +18,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from db.models import Alert, AnalysisResult
-from db.queries import analyses, evidence
+from db.queries import analyses, evidence, leases
 from db.queries.analyses import AnalysisClaim, Answer
 from db.session import Database
 from sensus import times
@@ -451,7 +451,7 @@ def test_no_order_of_workers_loses_or_doubles_an_analysis(database: Database, se
         @rule()
         def claim(self) -> None:
             with database.transaction() as mine:
-                claimed = analyses.claim(mine, self.id, lease_s=60)
+                claimed = analyses.claim(mine, self.id, lease_s=60, holder="llm@here")
             if claimed is not None:
                 assert self.holder is None
                 assert self.final is None
@@ -463,6 +463,17 @@ def test_no_order_of_workers_loses_or_doubles_an_analysis(database: Database, se
         @rule()
         def lease_ends(self) -> None:
             session.execute(update(AnalysisResult).values(lease_until=times.now() - timedelta(seconds=1)))
+            self.holder = None
+
+        @rule(orderly=st.booleans())
+        def worker_stops_or_dies(self, orderly: bool) -> None:
+            before = stored(session, self.id)
+            failures, was_held = before.failures, before.claimed_by is not None
+            with database.transaction() as mine:
+                leases.release(mine, "llm@elsewhere", blameless=True)
+                released = leases.release(mine, "llm@here", blameless=orderly)
+            assert released.analyses == ((self.id,) if was_held else ())
+            assert stored(session, self.id).failures == failures - (was_held and orderly)
             self.holder = None
 
         @precondition(lambda self: self.claims)

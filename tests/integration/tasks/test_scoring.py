@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from db.models import AnalysisResult, ModelVersion, SeriesProgress
-from db.queries import progress
+from db.queries import leases, progress
 from db.session import Database
 from ml.builtin import builtin_model
 from sensus import times
@@ -264,3 +264,20 @@ def test_a_series_whose_row_is_held_for_long_is_left_to_the_sweep(
         score(series_id)
     assert tuple(pauses) == scoring.LOOK_AGAIN_S
     assert scores_of(session, series_id) == []
+
+
+def test_a_stopped_workers_series_are_free_at_once_and_no_suspects(
+    database: Database, session: Session, put: Put
+) -> None:
+    ids = [put(wave(5), name) for name in "abc"]
+    with database.transaction() as mine:
+        assert len(progress.claim(mine, ids[:2], limit=10, lease_s=60, holder="anomaly@here")) == 2
+        progress.claim(mine, ids[2:], limit=10, lease_s=60, holder="anomaly@elsewhere")
+    with database.transaction() as mine:
+        assert set(leases.release(mine, "anomaly@here", blameless=True).series) == set(ids[:2])
+    with database.transaction() as mine:
+        again = progress.claim(mine, ids, limit=10, lease_s=60, holder="anomaly@here")
+    assert [(claim.series_id, claim.attempt, claim.failures) for claim in again] == [(each, 2, 1) for each in ids[:2]]
+    with database.transaction() as mine:
+        leases.release(mine, "anomaly@here", blameless=False)
+    assert list(session.scalars(select(SeriesProgress.failures).order_by(SeriesProgress.series_id))) == [1, 1, 1]

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from db import exclusive
 from db.models import AuditRecord, ModelVersion, TaskRun
-from db.queries import models, runs
+from db.queries import leases, models, runs
 from db.session import Database
 from ml import artifact
 from ml.builtin import builtin_model
@@ -64,6 +64,19 @@ def test_there_is_one_piece_of_long_work_at_a_time(
             keep_house.apply(throw=True)
     train(run_id)
     assert run_of(session, run_id).state == "done"
+
+
+def test_stops_don_t_count_as_deaths_of_a_run(database: Database, session: Session) -> None:
+    run_id = start(database)
+    for blameless, times_claimed in ((True, 8), (False, 5)):
+        for _ in range(times_claimed):
+            with database.transaction() as mine:
+                assert runs.claim(mine, run_id, "train", lease_s=60, holder="maintenance@here") is not None
+            with database.transaction() as mine:
+                assert leases.release(mine, "maintenance@here", blameless=blameless).runs == ((run_id, "train"),)
+    with database.transaction() as mine:
+        assert runs.claim(mine, run_id, "train", lease_s=60) is None
+    assert run_of(session, run_id).state == "failed"
 
 
 @pytest.mark.parametrize("no_worse", [True, False])
