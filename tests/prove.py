@@ -136,6 +136,14 @@ def _with_a_model(table: Table, folder: Path) -> None:
     ):
         table.prove("captured webhooks, posted twice", scenarios.captured_webhooks_become_ten_alerts, up)
         table.prove("analyses with a model", scenarios.firing_alerts_are_analysed, up, outcome="model")
+    with OllamaServer(models=("llama2:latest",)) as model:
+        settings = environment(SENSUS_OLLAMA_URL=model.url)
+        with sensus_up(folder / "busy", env=settings) as up:
+            busy = scenarios.new_alerts_are_answered_while_the_model_thinks
+            table.prove("a model that thinks for minutes holds up no new alert", busy, up, model)
+        model.requests.clear()
+        with sensus_up(folder / "busy", env=settings) as up:
+            table.prove("a stop costs an analysis nothing", scenarios.a_stop_costs_an_analysis_nothing, up, model)
 
 
 def _without_a_model(table: Table, folder: Path, series: Path) -> None:

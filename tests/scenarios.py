@@ -27,6 +27,7 @@ from celery import Celery
 
 from sensus import times
 from tests.alertmanager import Alertmanager
+from tests.ollama_server import OllamaServer
 from tests.servers import RunningServer
 from tests.stack import Up, environment
 from tests.waiting import wait_for
@@ -115,6 +116,46 @@ def firing_alerts_are_analysed(up: Up, *, outcome: str, within_s: float = 30.0) 
         if outcome == "evidence_only":
             assert len(texts) == len(firing), "two different alerts got the same text"
     return f"{len(firing)} of {len(firing)} alerts within {time.monotonic() - began:.1f} s, outcome {outcome}"
+
+
+def new_alerts_are_answered_while_the_model_thinks(up: Up, model: OllamaServer, *, rounds: int = 3) -> str:
+    """With every analyst waiting for the model, new alerts have what the evidence supports."""
+    model.play("hang")
+    run, slowest = f"busy-{time.time_ns()}", 0.0
+    asked_before = len(model.requests)
+    with up.client(up.unlimited_key()) as client:
+        _firing(client, run, "first", 3)
+        wait_for(lambda: len(model.requests) >= asked_before + 2, "both analysts wait for the model")
+        for number in range(rounds):
+            began = time.monotonic()
+            for alert_id in _firing(client, run, str(number), 3):
+                wait_for(lambda alert_id=alert_id: _shown(client, alert_id), f"an answer for {alert_id}")
+            slowest = max(slowest, time.monotonic() - began)
+    return f"{3 * rounds} of {3 * rounds} alerts answered from the evidence, the slowest after {slowest:.1f} s"
+
+
+def a_stop_costs_an_analysis_nothing(up: Up, model: OllamaServer) -> str:
+    """What was asked of the model when the stack stopped is asked again at its next start, and no failure is counted."""
+    began = time.monotonic()
+    wait_for(lambda: len(model.requests) >= 2, "the model is asked again", timeout_s=20)
+    with psycopg.connect(up.facts["database_url"]) as connection:
+        rows = connection.execute(
+            "SELECT attempt, failures FROM ai_analysis_results WHERE status = 'running'"
+        ).fetchall()
+    assert rows == [(2, 1), (2, 1)], rows
+    return f"both analyses asked the model again {time.monotonic() - began:.1f} s after the stack was ready"
+
+
+def _firing(client: httpx.Client, run: str, name: str, count: int) -> list[int]:
+    alerts = [{"labels": {"alertname": "Busy", "run": run, "name": name, "n": str(number)}} for number in range(count)]
+    answer = client.post("/api/v1/alerts", json=alerts)
+    assert answer.status_code == 202, answer.text
+    return list(answer.json()["alert_ids"])
+
+
+def _shown(client: httpx.Client, alert_id: int) -> bool:
+    answer = client.get(f"/api/v1/alerts/{alert_id}/analysis")
+    return bool(answer.is_success and answer.json()["outcome"])
 
 
 def live_equals_offline(up: Up, source: Path, folder: Path, *, batch: int, kill: bool, twice: bool) -> str:
