@@ -135,7 +135,7 @@ def new_alerts_are_answered_while_the_model_thinks(up: Up, model: OllamaServer, 
 
 
 def a_stop_costs_an_analysis_nothing(up: Up, model: OllamaServer) -> str:
-    """What was asked of the model when the stack stopped is asked again at its next start, and no failure is counted."""
+    """What was asked of the model when the stack stopped is asked again at its next start; that is no failure."""
     began = time.monotonic()
     wait_for(lambda: len(model.requests) >= 2, "the model is asked again", timeout_s=20)
     with psycopg.connect(up.facts["database_url"]) as connection:
