@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -40,7 +41,9 @@ def _connect() -> Any:
     return psycopg.connect(url)
 
 
-_pool = QueuePool(_connect, pool_size=settings.current().web_threads)
+@cache
+def _pool() -> QueuePool:
+    return QueuePool(_connect, pool_size=settings.current().web_threads)
 
 
 @app.post(LIKE_OURS)
@@ -83,7 +86,7 @@ def _upsert(table: str, columns: str, row: Callable[[dict[str, Any]], Row]) -> t
         "ON CONFLICT (fingerprint, starts_at) DO UPDATE "
         "SET status = EXCLUDED.status, labels = EXCLUDED.labels, annotations = EXCLUDED.annotations"
     )
-    connection = _pool.connect()
+    connection = _pool().connect()
     try:
         direct: psycopg.Connection[Any] = connection.driver_connection  # type: ignore[assignment]
         direct.execute(statement, [value for row in rows for value in row])

@@ -26,6 +26,7 @@ PACKAGES = ("sensus", "db", "ml", "llm", "tasks", "web", "bench")
 def celery_app():
     """The application with all its tasks; a broker's name is needed, the broker is not."""
     os.environ.setdefault("SENSUS_REDIS_URL", "redis://127.0.0.1:1/0")
+    settings.current.cache_clear()
     app = importlib.import_module("tasks.app").app
     app.loader.import_default_modules()
     return app
