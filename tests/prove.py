@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from sensus.runtime import ports
-from tests import benchmarks, killing, scenarios
+from tests import benchmarks, killing, outside, scenarios
 from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
 from tests.servers import PrivateServers
 from tests.stack import environment, sensus_up
 
 ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared"
 READY_S = 90.0
 NAB_FILE = "Twitter_volume_AAPL.csv"
 
@@ -75,7 +76,7 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="only the promises that contain TEXT")
     parser.add_argument("--series", type=Path, help=f"the series to score; default {NAB_FILE} of the shared data")
     arguments = parser.parse_args()
-    series = arguments.series or next((ROOT.parent / "shared" / "data").rglob(NAB_FILE))
+    series = arguments.series or next((SHARED / "data").rglob(NAB_FILE))
     table = Table(arguments.only)
     with tempfile.TemporaryDirectory(prefix="sensus-prove-") as name:
         folder = Path(name)
@@ -86,6 +87,8 @@ def main() -> int:
         _beside_an_alertmanager(table, folder)
         _with_servers_of_ones_own(table, folder)
         _killed(table, folder)
+        _from_outside(table, folder)
+    _suite(table)
     _ingest(table)
     return table.print()
 
@@ -210,6 +213,37 @@ def _killed(table: Table, folder: Path) -> None:
             up,
             kills=10,
         )
+
+
+def _suite(table: Table) -> None:
+    table.prove("what goes wrong elsewhere", _tests, "tests/integration/ingest/test_what_goes_wrong_elsewhere.py")
+    table.prove(
+        "every list uses an index, with 1,000,000 alerts and 5,000,000 samples",
+        _tests,
+        "tests/integration/read/test_plans.py",
+        TESTS_PLANS_SCALE="20",
+    )
+
+
+def _tests(path: str, **env: str) -> str:
+    """A part of the suite, which may be larger by its environment."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", path],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stdout.strip().rpartition("\n")[2]
+    assert done.returncode == 0, last
+    return last
+
+
+def _from_outside(table: Table, folder: Path) -> None:
+    loader = SHARED / "tools" / "load.py"
+    with sensus_up(folder / "outside", env=environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9")) as up:
+        table.prove("the load generator from outside loses nothing", outside.nothing_is_lost, up, loader)
 
 
 def _ingest(table: Table) -> None:

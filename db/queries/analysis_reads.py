@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Select, bindparam, select, tuple_
+from sqlalchemy import ColumnElement, Select, bindparam, select, tuple_
 from sqlalchemy.orm import Session
 
 from db.models.alert import Alert
@@ -82,7 +82,7 @@ def newest_first_query(
     """The statement behind `newest_first`, so that its plan can be looked at."""
     query = _with_series().order_by(AnalysisResult.id.desc()).limit(limit)
     if analysis_type is not None:
-        query = query.where(AnalysisResult.analysis_type == analysis_type)
+        query = query.where(_is_of(analysis_type))
     return query if before_id is None else query.where(AnalysisResult.id < before_id)
 
 
@@ -103,8 +103,7 @@ def anomalies_query(
     """The statement behind `anomalies`, so that its plan can be looked at."""
     query = (
         _with_series(of_every_result=False)
-        # Written into the statement, since the planner takes a partial index only for a constant it can see.
-        .where(AnalysisResult.analysis_type == bindparam("anomaly", ANOMALY, literal_execute=True))
+        .where(_is_of(ANOMALY))
         .where(*conditions(wanted.series))
         .order_by(AnalysisResult.sample_at.desc(), AnalysisResult.id.desc())
         .limit(limit)
@@ -118,6 +117,11 @@ def anomalies_query(
     if before is not None:
         query = query.where(tuple_(AnalysisResult.sample_at, AnalysisResult.id) < before)
     return query
+
+
+def _is_of(analysis_type: str) -> ColumnElement[bool]:
+    # Written into the statement, since the planner takes a partial index only for a constant it can see.
+    return AnalysisResult.analysis_type == bindparam("analysis_type", analysis_type, literal_execute=True)
 
 
 def _with_series(*, of_every_result: bool = True) -> Select[AnalysisResult, str | None, dict[str, str] | None]:

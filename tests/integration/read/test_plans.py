@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 from sqlalchemy import ClauseElement, TextClause, text
@@ -18,48 +20,72 @@ from db.queries.analysis_reads import AnomalyFilter
 from db.queries.labels import Matcher
 from db.queries.series_reads import Selector
 from db.session import Database
-from tests.integration.read.rows import NOON, fill
+from sensus import times
+from tests.integration.read.rows import NOON
 from tests.servers import PrivateServers
 
-_ALERTS = """
-    INSERT INTO alerts (fingerprint, alert_name, severity, labels, annotations, starts_at, status)
-    SELECT md5(i::text), 'Alert' || i % 200, CASE WHEN i % 1000 = 0 THEN 'page' ELSE 'info' END,
-           jsonb_build_object('instance', 'web-' || i % 5000, 'job', 'node'), '{}',
-           now() - make_interval(mins => 50000 - i), CASE WHEN i > 49900 THEN 'firing' ELSE 'resolved' END
-    FROM generate_series(1, 50000) AS i
-"""
-_SERIES = """
-    INSERT INTO series (metric_name, labels, digest)
-    SELECT 'metric' || i % 200, jsonb_build_object('instance', 'web-' || i), sha256(i::text::bytea)
-    FROM generate_series(1, 10000) AS i
-"""
-_PROGRESS = "INSERT INTO series_progress (series_id, newest_at) SELECT id, now() FROM series"
-_SAMPLES = """
-    INSERT INTO samples SELECT series.id, now() - make_interval(mins => m), m
-    FROM series, generate_series(1, 2000) AS m WHERE series.id <= 50
-"""
-_SCORES = "INSERT INTO scores SELECT series_id, timestamp, 0.5, 0.1, 1, 1 FROM samples"
-_ANOMALIES = """
-    INSERT INTO ai_analysis_results (analysis_type, series_id, sample_at, score, analysis_data)
-    SELECT 'anomaly_detection', 1 + i % 10000, now() - make_interval(mins => i), 0.5 + i % 50 / 100.0, '{}'
+# `make prove` sets 20: 1,000,000 alerts and 5,000,000 samples.
+_SCALE = int(os.environ.get("TESTS_PLANS_SCALE", "1"))
+_ALERTS = 50_000 * _SCALE
+_SAMPLED = 125 * _SCALE  # series with samples
+_ROWS = {
+    "alerts (fingerprint, alert_name, severity, labels, annotations, starts_at, status)": f"""
+        SELECT md5(i::text), 'Alert' || i % 200, CASE WHEN i % 1000 = 0 THEN 'page' ELSE 'info' END,
+               jsonb_build_object('instance', 'web-' || i % 5000, 'job', 'node'), '{{}}'::jsonb,
+               now() - make_interval(mins => {_ALERTS} - i),
+               CASE WHEN i > {_ALERTS} - 100 THEN 'firing' ELSE 'resolved' END
+        FROM generate_series(1, {_ALERTS}) AS i
+    """,
+    "series (metric_name, labels, digest)": """
+        SELECT 'metric' || i % 200, jsonb_build_object('instance', 'web-' || i), sha256(i::text::bytea)
+        FROM generate_series(1, 10000) AS i
+    """,
+    "series_progress (series_id, newest_at)": "SELECT id, now() FROM series",
+    "samples (series_id, timestamp, value)": f"""
+        SELECT series.id, now() - make_interval(mins => m), m
+        FROM series, generate_series(1, 2000) AS m WHERE series.id <= {_SAMPLED}
+    """,
+    "scores (series_id, timestamp, score, alert, state, model_version_id)": """
+        SELECT series_id, timestamp, 0.5, 0.1, 1, 1 FROM samples WHERE series_id <= 50
+    """,
+}
+_ANALYSES = (
+    "ai_analysis_results (analysis_type, alert_id)",
+    "SELECT 'llm_analysis', id FROM alerts WHERE id % 50 = 0",
+)
+_ANOMALIES = (
+    "ai_analysis_results (analysis_type, series_id, sample_at, score, analysis_data)",
+    """
+    SELECT 'anomaly_detection', 1 + i % 10000, now() - make_interval(mins => i), 0.5 + i % 50 / 100.0, '{}'::jsonb
     FROM generate_series(1, 20000) AS i
-"""
-_ANALYSES = """
-    INSERT INTO ai_analysis_results (analysis_type, alert_id)
-    SELECT 'llm_analysis', id FROM alerts WHERE id % 50 = 0
-"""
+    """,
+)
 
 
 @pytest.fixture(scope="module")
 def filled(servers: PrivateServers, template: str) -> Iterator[Session]:
     url = servers.new_database(template)
+    plain = url.replace("postgresql+psycopg", "postgresql")
+    with psycopg.connect(plain, autocommit=True) as reader, psycopg.connect(plain, autocommit=True) as writer:
+        for into, rows in (*_ROWS.items(), _ANALYSES, _ANOMALIES, _ANALYSES):
+            _copy(reader, writer, into, rows)
+        writer.execute("VACUUM ANALYZE")
     database = Database(url, statement_timeout_ms=0)
-    with database.transaction() as session:
-        fill(session, _ALERTS, _SERIES, _PROGRESS, _SAMPLES, _SCORES, _ANALYSES, _ANOMALIES, _ANALYSES)
     with database.transaction() as session:
         yield session
     database.close()
     servers.drop_database(url)
+
+
+def _copy(reader: psycopg.Connection[Any], writer: psycopg.Connection[Any], into: str, rows: str) -> None:
+    with (
+        reader.cursor() as source,
+        writer.cursor() as target,
+        source.copy(f"COPY ({rows}) TO STDOUT") as given,
+        target.copy(f"COPY {into} FROM STDIN") as taken,
+    ):
+        for block in given:
+            taken.write(block)
 
 
 def nodes(session: Session, query: ClauseElement, **parameters: object) -> list[dict[str, Any]]:
@@ -90,27 +116,28 @@ def assert_by_index(found: list[dict[str, Any]], *, most_rows: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    ("wanted", "before_id"),
     [
-        AlertFilter(),
-        AlertFilter(status="firing"),
-        AlertFilter(status="resolved"),
-        AlertFilter(severity="page"),
-        AlertFilter(severity="nobody wrote this"),
-        AlertFilter(alert_name="Alert7"),
-        AlertFilter(alert_name="nobody wrote this"),
-        AlertFilter(alert_name="Alert7", status="firing"),
-        AlertFilter(labels=(Matcher("instance", "=", "web-17"),)),
-        AlertFilter(labels=(Matcher("instance", "=", "nobody wrote this"),)),
-        AlertFilter(labels=(Matcher("job", "=", "node"),)),
-        AlertFilter(since=NOON + timedelta(hours=12)),
-        AlertFilter(since=NOON - timedelta(days=20), until=NOON - timedelta(days=20) + timedelta(hours=1)),
+        (AlertFilter(), 40_000),
+        (AlertFilter(status="firing"), 40_000),
+        (AlertFilter(status="resolved"), 40_000),
+        (AlertFilter(severity="page"), 40_000),
+        (AlertFilter(severity="nobody wrote this"), 40_000),
+        (AlertFilter(alert_name="Alert7"), 40_000),
+        (AlertFilter(alert_name="nobody wrote this"), 40_000),
+        (AlertFilter(alert_name="Alert7", status="firing"), 40_000),
+        (AlertFilter(labels=(Matcher("instance", "=", "web-17"),)), 40_000),
+        (AlertFilter(labels=(Matcher("instance", "=", "nobody wrote this"),)), 40_000),
+        (AlertFilter(labels=(Matcher("job", "=", "node"),)), 40_000),
+        # Of the last page fewer alerts are left than it has room for.
+        (AlertFilter(since=times.now() - timedelta(hours=12)), _ALERTS - 700),
+        (AlertFilter(since=NOON - timedelta(days=20), until=NOON - timedelta(days=20) + timedelta(hours=1)), 40_000),
     ],
 )
-def test_alerts_are_found_by_an_index(filled: Session, wanted: AlertFilter) -> None:
-    for before_id in (None, 40_000):
-        query = alert_reads.newest_first_query(wanted, limit=50, before_id=before_id)
-        # Of 50,000; a filter may read all of the few that it finds, and sort them.
+def test_alerts_are_found_by_an_index(filled: Session, wanted: AlertFilter, before_id: int) -> None:
+    for before in (None, before_id):
+        query = alert_reads.newest_first_query(wanted, limit=50, before_id=before)
+        # Of 50,000 or more; a filter may read all of the few that it finds, and sort them.
         assert_by_index(nodes(filled, query), most_rows=1000)
 
 
