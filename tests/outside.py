@@ -19,10 +19,10 @@ def nothing_is_lost(up: Up, loader: Path) -> str:
     told = []
     for each in (1, 50):
         for mode in ("unique", "duplicate"):
-            options = ("--mode", mode, "--alerts-per-webhook", str(each), "--total", str(TOTAL))
+            options = ["--mode", mode, "--alerts-per-webhook", str(each), "--total", str(TOTAL)]
+            options += ["--concurrency", str(SENDERS), "--token", key, "--dsn", up.facts["database_url"]]
             done = subprocess.run(
-                [sys.executable, str(loader), "--target", "sensus", "--url", up.api, "--json", *options]
-                + ["--concurrency", str(SENDERS), "--token", key, "--dsn", up.facts["database_url"]],
+                [sys.executable, str(loader), "--target", "sensus", "--url", up.api, "--json", *options],
                 stdout=subprocess.PIPE,
                 env=environment(),
                 text=True,
