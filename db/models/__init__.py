@@ -5,7 +5,7 @@ from db.models.alert import Alert, AlertHistory, Quarantined
 from db.models.analysis import AnalysisFeedback, AnalysisResult, ChangeEvent
 from db.models.listing import AlertListing, AlertmanagerReading
 from db.models.model_version import ModelVersion, TaskRun
-from db.models.sample import NewSeriesCount, Series, SeriesProgress, samples, scores
+from db.models.sample import NewSeriesCount, SampleArrival, Series, SeriesProgress, samples, scores
 
 __all__ = [
     "Alert",
@@ -22,6 +22,7 @@ __all__ = [
     "NewSeriesCount",
     "OutboxEntry",
     "Quarantined",
+    "SampleArrival",
     "Series",
     "SeriesProgress",
     "TaskRun",
