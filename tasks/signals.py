@@ -10,7 +10,7 @@ from typing import Any
 from celery import signals
 from celery.exceptions import SoftTimeLimitExceeded
 
-from sensus import logs, metrics, settings
+from sensus import figures, logs, metrics, settings
 from tasks.resources import close_resources
 
 log = logs.get_logger(__name__)
@@ -66,6 +66,14 @@ def tell_failure(exception: BaseException | None = None, **_: Any) -> None:
     """What failed, before Celery's own line with the traceback."""
     out_of_time = isinstance(exception, SoftTimeLimitExceeded)
     log.error("task_failed", error=type(exception).__name__, out_of_time=out_of_time)
+
+
+@signals.worker_ready.connect
+def show_figures(**_: Any) -> None:
+    """A worker without an API beside it shows its figures; its processes were forked before, without this thread."""
+    current = settings.current()
+    if current.metrics_port is not None:
+        figures.show(current.host, current.metrics_port)
 
 
 @signals.worker_ready.connect

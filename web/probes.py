@@ -15,10 +15,10 @@ from prometheus_client.registry import Collector
 from celery_config import QUEUES
 from db.cli import revision_is_current
 from db.queries import unfinished
+from sensus import usage
 from sensus.breaker import Guard
 from sensus.errors import Unavailable
 from sensus.health import Check, Pings, Status, ollama_ping
-from web import processes
 from web.resources import Resources
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class Probes:
         return registry
 
     def _families(self) -> Iterator[Metric]:
-        yield from processes.families()
+        yield from usage.families()
         try:
             counts, lag_s = self._rows()
         except Unavailable:
