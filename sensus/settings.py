@@ -43,13 +43,14 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", frozen=True)
 
     data_dir: Path = Field(Path("data"), description="Where `sensus up` keeps its servers, secrets and schedules.")
-    host: str = Field("127.0.0.1", description="Address the API listens on, and a worker with its figures.")
+    host: str = Field("127.0.0.1", description="Address the API listens on, and a worker or beat with its figures.")
     port: Port = Field(8080, description="Port of the API; 0 picks a free one.")
     flower_host: str = Field("127.0.0.1", description="Address Flower listens on.")
     flower_port: Port = Field(5555, description="Port of Flower; 0 picks a free one.")
-    metrics_port: Port | None = Field(
-        None,
-        description="Port on which a worker of `sensus run` shows its figures; the API shows those of `sensus up`.",
+    metrics_port: Port = Field(
+        0,
+        description="Port on which a worker or beat of `sensus run` shows its figures; 0: on none. The API shows those "
+        "of `sensus up`.",
     )
     postgres_port: Port = Field(15432, description="Port of the embedded PostgreSQL; 0 picks a free one.")
     redis_port: Port = Field(16379, description="Port of the embedded Redis; 0 picks a free one.")

@@ -69,10 +69,11 @@ def tell_failure(exception: BaseException | None = None, **_: Any) -> None:
 
 
 @signals.worker_ready.connect
+@signals.beat_init.connect
 def show_figures(**_: Any) -> None:
-    """A worker without an API beside it shows its figures; its processes were forked before, without this thread."""
+    """Without an API beside it a process shows its figures; a worker's children were forked before this thread."""
     current = settings.current()
-    if current.metrics_port is not None:
+    if current.metrics_port:
         figures.show(current.host, current.metrics_port)
 
 

@@ -72,7 +72,8 @@ def make_plan(current: settings.Settings) -> Plan:
     flower_port = ports.choose(current.flower_port, "SENSUS_FLOWER_PORT", host=current.flower_host)
     made = secrets.load(folder)
     postgres = redis = None
-    update: dict[str, Any] = {"data_dir": folder, "port": port, "flower_port": flower_port}
+    # The API shows the figures of all, and three workers can't listen on one port.
+    update: dict[str, Any] = {"data_dir": folder, "port": port, "flower_port": flower_port, "metrics_port": 0}
     if current.database_url is None:
         postgres = EmbeddedPostgres(folder / "postgres", 0)
         postgres.prepare()  # ends a server left by a kill, which would hold the port

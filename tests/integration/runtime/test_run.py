@@ -74,14 +74,14 @@ def test_a_process_by_itself_becomes_ready_and_leaves_at_sigterm(name: str, env:
         assert (gone.returncode, gone.stderr) == (1, f"sensus: {name} is not ready\n")
 
 
-def test_a_worker_by_itself_shows_its_figures(env: Environment) -> None:
-    with running("worker-anomaly", env):
+@pytest.mark.parametrize("name", ["worker-anomaly", "beat"])
+def test_a_process_without_an_api_beside_it_shows_its_figures(env: Environment, name: str) -> None:
+    with running(name, env):
         address = f"http://127.0.0.1:{env['SENSUS_METRICS_PORT']}/metrics"
-        wait_for(lambda: sensus(env, "probe").returncode == 0, "the worker is ready", timeout_s=60, every_s=0.5)
-        shown = wait_for(lambda: _answer(address), "figures of the worker")
+        shown = wait_for(lambda: _answer(address), f"figures of {name}", timeout_s=60)
     assert "# TYPE sensus_anomalies_detected_total counter" in shown
     assert 'sensus_process_resident_memory_bytes{pid="' in shown
-    assert 'process="worker-anomaly"' in shown
+    assert f'process="{name}"' in shown
 
 
 def _answer(address: str) -> str:
