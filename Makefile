@@ -8,10 +8,10 @@ ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check prove lock proto readme clean
+.PHONY: help setup up test check prove package-check containers-check secrets lock proto readme clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.base ## make .venv ready; .venv/bin/sensus is the command
 
@@ -26,6 +26,15 @@ check: $(VENV)/.dev ## only the static checks: format, lint, types, import contr
 
 prove: $(VENV)/.dev ## run every promise of the product at full size and print a table
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prove $(ARGS)
+
+package-check: $(VENV)/.package ## look for faults in images, composition, workflows and scripts, without running them
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.package
+
+containers-check: $(VENV)/.package ## as root: build the images, and bring the composition up on an engine of its own
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.containers $(ARGS)
+
+secrets: ## make the secrets of the composition in ./secrets; those that are there stay
+	@sh ops/docker/secrets.sh secrets
 
 lock: $(VENV)/.dev ## compile requirements/*.in to *.txt with hashes
 	@set -e; for name in base worker web dev uv celery-exporter package kubectl; do \
@@ -59,4 +68,10 @@ $(VENV)/.base: $(BIN)/uv requirements/base.txt setup.cfg pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.base requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# The scanners have an environment of their own: they ask for other releases of the same libraries.
+$(VENV)/.package: $(VENV)/.dev requirements/package.txt
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/package
+	@$(BIN)/uv pip install --quiet --python $(VENV)/package/bin/python --require-hashes -r requirements/package.txt
 	@touch $@

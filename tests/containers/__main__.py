@@ -20,8 +20,9 @@ def main() -> int:
     kept = parser.parse_args().folder
     folder = kept or Path(tempfile.mkdtemp(prefix="sensus-containers-", dir="/var/tmp"))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         demand()
+        folder.mkdir(parents=True, exist_ok=True)
+        _unmount(folder)
         return _check(folder)
     except CheckFailed as error:
         sys.stdout.write(f"FAILED: {error}\n")
@@ -60,7 +61,9 @@ def _check(folder: Path) -> int:
             env=env,
         )
     project = folder / "sensus"
-    shutil.rmtree(project, ignore_errors=True)
+    # What an earlier engine had in store has other secrets.
+    for left in (project, folder / "docker"):
+        shutil.rmtree(left, ignore_errors=True)
     project.mkdir()
     shutil.copy(ROOT / "docker-compose.yml", project)
     shutil.copytree(ROOT / "ops", project / "ops")
