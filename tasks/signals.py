@@ -11,6 +11,7 @@ from celery import signals
 from celery.exceptions import SoftTimeLimitExceeded
 
 from sensus import logs, metrics, settings
+from sensus.metrics_server import MetricsServer
 from tasks.resources import close_resources
 
 log = logs.get_logger(__name__)
@@ -18,6 +19,7 @@ log = logs.get_logger(__name__)
 # Celery says of each task that it came and went; a metric tells that better.
 _CHATTY = ("celery.app.trace", "celery.beat", "celery.worker.consumer.connection")
 _began: dict[str, float] = {}
+_servers: list[MetricsServer] = []
 
 
 @signals.setup_logging.connect
@@ -34,6 +36,8 @@ def begin_process(**_: Any) -> None:
     """A child knows nothing of what its parent was doing."""
     logs.unbind_all()
     _began.clear()
+    for server in _servers:
+        server.let_go()
 
 
 @signals.worker_process_shutdown.connect
@@ -57,7 +61,8 @@ def end_task(task_id: str = "", task: Any = None, state: str | None = None, **_:
     began = _began.pop(task_id, None)
     if began is not None:
         metrics.task_duration.labels(task.name).observe(time.perf_counter() - began)
-    metrics.tasks_run.labels(task.name, (state or "unknown").lower()).inc()
+    queue = (task.request.delivery_info or {}).get("routing_key") or "none"
+    metrics.tasks_run.labels(queue, task.name, (state or "unknown").lower()).inc()
     logs.unbind_all()
 
 
@@ -66,6 +71,30 @@ def tell_failure(exception: BaseException | None = None, **_: Any) -> None:
     """What failed, before Celery's own line with the traceback."""
     out_of_time = isinstance(exception, SoftTimeLimitExceeded)
     log.error("task_failed", error=type(exception).__name__, out_of_time=out_of_time)
+
+
+@signals.worker_ready.connect
+@signals.beat_init.connect
+def show_figures(**_: Any) -> None:
+    """In a container of its own a worker or beat shows its figures itself."""
+    current = settings.current()
+    if not current.metrics_port or _servers:
+        return
+    try:
+        _servers.append(MetricsServer(current.host, current.metrics_port))
+    except OSError as error:
+        # Work goes on without being looked at.
+        log.error("figures_not_shown", port=current.metrics_port, error=str(error))
+
+
+@signals.beat_init.connect
+def tell_that_beat_lives(**_: Any) -> None:
+    """From now on this process notes each message that it sends."""
+    signals.after_task_publish.connect(_note_sent, weak=False)
+
+
+def _note_sent(**_: Any) -> None:
+    metrics.beat_sent.set_to_current_time()
 
 
 @signals.worker_ready.connect
