@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from sensus import secret_files
 from sensus.errors import ConfigurationError
 
 PREFIX = "SENSUS_"
@@ -42,13 +43,14 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", frozen=True)
 
     data_dir: Path = Field(Path("data"), description="Where `sensus up` keeps its servers, secrets and schedules.")
-    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    host: str = Field("127.0.0.1", description="Address the API listens on, and a worker or beat with its figures.")
     port: Port = Field(8080, description="Port of the API; 0 picks a free one.")
-    flower_port: Port = Field(5555, description="Port of Flower, on loopback; 0 picks a free one.")
+    flower_host: str = Field("127.0.0.1", description="Address Flower listens on.")
+    flower_port: Port = Field(5555, description="Port of Flower; 0 picks a free one.")
     metrics_port: Port = Field(
         0,
-        description="Port on which a worker or beat shows its figures to Prometheus, at the address of SENSUS_HOST; "
-        "0: none, since the API shows those of all processes on its machine.",
+        description="Port on which a worker or beat of `sensus run` shows its figures; 0: on none. The API shows those "
+        "of `sensus up`.",
     )
     postgres_port: Port = Field(15432, description="Port of the embedded PostgreSQL; 0 picks a free one.")
     redis_port: Port = Field(16379, description="Port of the embedded Redis; 0 picks a free one.")
@@ -56,6 +58,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None,
         description="PostgreSQL to use instead of the embedded one: postgresql://user:password@host/name.",
+    )
+    database_password: SecretStr | None = Field(
+        None, description="Password of the user in SENSUS_DATABASE_URL, where that has none."
     )
     reporting_password: SecretStr | None = Field(
         None,
@@ -66,6 +71,7 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         None, description="Redis to use instead of the embedded one: redis://:password@host:6379/0."
     )
+    redis_password: SecretStr | None = Field(None, description="Password of SENSUS_REDIS_URL, where that has none.")
     ollama_url: str = Field("http://127.0.0.1:11434", description="The Ollama server that explains alerts.")
 
     alertmanager_url: SecretStr | None = Field(
@@ -195,14 +201,14 @@ class Settings(BaseSettings):
         """The database's address as SQLAlchemy takes it.  Raises ConfigurationError when none is set."""
         if self.database_url is None:
             raise ConfigurationError("SENSUS_DATABASE_URL is not set; set it, or use `sensus up`, which brings its own")
-        url = self.database_url.get_secret_value()
+        url = _with_password(self.database_url, self.database_password)
         return "postgresql+psycopg://" + url.split("://", 1)[1]
 
     def require_redis_url(self) -> str:
         """The address of Redis.  Raises ConfigurationError when none is set."""
         if self.redis_url is None:
             raise ConfigurationError("SENSUS_REDIS_URL is not set; set it, or use `sensus up`, which brings its own")
-        return self.redis_url.get_secret_value()
+        return _with_password(self.redis_url, self.redis_password)
 
     def alertmanager_urls(self) -> tuple[str, ...]:
         """The address of each Alertmanager, with its credentials and without a slash at its end; often none."""
@@ -223,7 +229,7 @@ class Origin:
 
     name: str
     value: str
-    source: Literal["environment", ".env", "default"]
+    source: Literal["environment", ".env", "file", "default"]
     description: str
 
 
@@ -232,9 +238,12 @@ def load() -> Settings:
 
     Raises ConfigurationError, in one line, for an unknown name (with the nearest known one) or a bad value.
     """
-    _refuse_unknown({**dotenv_values(ENV_FILE), **os.environ})
+    environment = {**dotenv_values(ENV_FILE), **os.environ}
+    _refuse_unknown(environment)
+    in_files = secret_files.read(environment, secret_names())
+    from_files: dict[str, Any] = {name.removeprefix(PREFIX).lower(): value for name, value in in_files.items()}
     try:
-        return Settings()
+        return Settings(**from_files)
     except ValidationError as error:
         raise ConfigurationError("; ".join(_told(error))) from None
 
@@ -263,20 +272,39 @@ def of_running_stack(read: Settings) -> Settings:
 
 
 def names() -> tuple[str, ...]:
-    """Every variable that is understood, in the order of the README table."""
+    """Every setting's variable, in the order of the README table."""
     return tuple(PREFIX + field.upper() for field in Settings.model_fields)
+
+
+def variables() -> tuple[str, ...]:
+    """Every variable that may be set: the settings, and the files of those that are secrets."""
+    return (*names(), *(name + secret_files.SUFFIX for name in secret_names()))
+
+
+def secret_names() -> tuple[str, ...]:
+    """Those of the variables that hold secrets; each may be read from the file that `..._FILE` names."""
+    return tuple(
+        PREFIX + field.upper() for field, info in Settings.model_fields.items() if info.annotation == SecretStr | None
+    )
 
 
 def origins(settings: Settings) -> Iterator[Origin]:
     """Each setting with its value, masked when secret, and where it came from."""
     in_file = dotenv_values(ENV_FILE)
+    in_files = {name for name in secret_names() if {**in_file, **os.environ}.get(name + secret_files.SUFFIX)}
     for field, info in Settings.model_fields.items():
         name = PREFIX + field.upper()
         value = getattr(settings, field)
         yield Origin(
             name=name,
             value="" if value is None else ",".join(value) if isinstance(value, tuple) else str(value),
-            source="environment" if name in os.environ else ".env" if name in in_file else "default",
+            source="file"
+            if name in in_files
+            else "environment"
+            if name in os.environ
+            else ".env"
+            if name in in_file
+            else "default",
             description=info.description or "",
         )
 
@@ -287,15 +315,25 @@ def readme_table() -> str:
     for field, info in Settings.model_fields.items():
         default = "" if info.default in (None, ()) else f"`{info.default}`"
         rows.append(f"| `{PREFIX}{field.upper()}` | {default} | {info.description} |")
-    return "\n".join(rows) + "\n"
+    secrets = ", ".join(f"`{name}`" for name in secret_names())
+    note = f"A secret may stand in a file: `..._FILE` with its path, in place of {secrets}."
+    return "\n".join([*rows, "", note]) + "\n"
 
 
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _with_password(url: SecretStr, password: SecretStr | None) -> str:
+    parts = urlsplit(url.get_secret_value())
+    if password is None or parts.password is not None:
+        return url.get_secret_value()
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password.get_secret_value(), safe='')}@{host}"))
+
+
 def _refuse_unknown(environment: Mapping[str, str | None]) -> None:
-    known = names()
+    known = variables()
     for name, value in environment.items():
         if not name.startswith(PREFIX) or name in known:
             continue

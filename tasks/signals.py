@@ -10,8 +10,7 @@ from typing import Any
 from celery import signals
 from celery.exceptions import SoftTimeLimitExceeded
 
-from sensus import logs, metrics, settings
-from sensus.metrics_server import MetricsServer
+from sensus import figures, logs, metrics, settings
 from tasks.resources import close_resources
 
 log = logs.get_logger(__name__)
@@ -19,7 +18,6 @@ log = logs.get_logger(__name__)
 # Celery says of each task that it came and went; a metric tells that better.
 _CHATTY = ("celery.app.trace", "celery.beat", "celery.worker.consumer.connection")
 _began: dict[str, float] = {}
-_servers: list[MetricsServer] = []
 
 
 @signals.setup_logging.connect
@@ -36,8 +34,6 @@ def begin_process(**_: Any) -> None:
     """A child knows nothing of what its parent was doing."""
     logs.unbind_all()
     _began.clear()
-    for server in _servers:
-        server.let_go()
 
 
 @signals.worker_process_shutdown.connect
@@ -76,15 +72,10 @@ def tell_failure(exception: BaseException | None = None, **_: Any) -> None:
 @signals.worker_ready.connect
 @signals.beat_init.connect
 def show_figures(**_: Any) -> None:
-    """In a container of its own a worker or beat shows its figures itself."""
+    """Without an API beside it a process shows its figures; a worker's children were forked before this thread."""
     current = settings.current()
-    if not current.metrics_port or _servers:
-        return
-    try:
-        _servers.append(MetricsServer(current.host, current.metrics_port))
-    except OSError as error:
-        # Work goes on without being looked at.
-        log.error("figures_not_shown", port=current.metrics_port, error=str(error))
+    if current.metrics_port:
+        figures.show(current.host, current.metrics_port)
 
 
 @signals.beat_init.connect

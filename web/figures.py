@@ -13,7 +13,7 @@ from celery_config import QUEUES
 from db.queries import model_figures, unfinished
 from db.queries.model_figures import ModelFigures
 from db.queries.unfinished import Waiting
-from sensus import process_figures, times
+from sensus import times, usage
 from sensus.errors import Unavailable
 from web.kept import kept
 from web.resources import Resources
@@ -43,7 +43,7 @@ class Figures:
         return registry
 
     def _families(self) -> Iterator[Metric]:
-        yield from process_figures.families()
+        yield from usage.families()
         yield from _or_nothing(lambda: _of_waiting(self._waiting()))
         yield from _or_nothing(lambda: _of_model(self._model()))
         yield from _or_nothing(lambda: _of_queues(self._lengths()))
