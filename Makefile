@@ -28,8 +28,13 @@ prove: $(VENV)/.dev ## run every promise of the product at full size and print a
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prove $(ARGS)
 
 lock: $(VENV)/.dev ## compile requirements/*.in to *.txt with hashes
-	@set -e; for name in base worker web dev uv package kubectl; do \
-		case $$name in worker|web) more="--constraints requirements/base.txt";; kubectl) more="--no-deps";; *) more="";; esac; \
+	@set -e; for name in base worker web dev uv celery-exporter package kubectl; do \
+		case $$name in \
+			worker|web) more="--constraints requirements/base.txt";; \
+			celery-exporter) more="--overrides requirements/celery-exporter.override";; \
+			kubectl) more="--no-deps";; \
+			*) more="";; \
+		esac; \
 		$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
 			--custom-compile-command "make lock" $$more requirements/$$name.in -o requirements/$$name.txt; done
 
