@@ -8,10 +8,10 @@ ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check prove lock proto readme clean
+.PHONY: help setup up test check prove lock proto readme dashboards clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.base ## make .venv ready; .venv/bin/sensus is the command
 
@@ -43,6 +43,9 @@ proto: $(VENV)/.dev ## write the message code of web/wire/*.proto anew
 
 readme: $(VENV)/.base ## write the settings table of the README anew
 	@$(BIN)/python -m sensus.readme README.md
+
+dashboards: $(VENV)/.dev ## write the dashboards of ops/grafana anew
+	@$(BIN)/python -m ops.grafana.source
 
 clean: ## remove .venv and caches; ./data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* *.egg-info
