@@ -8,7 +8,7 @@ ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check prove package-check containers-check secrets lock proto readme clean
+.PHONY: help setup up test check prove package-check containers-check secrets lock proto readme dashboards clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ proto: $(VENV)/.dev ## write the message code of web/wire/*.proto anew
 readme: $(VENV)/.base ## write the settings table of the README anew
 	@$(BIN)/python -m sensus.readme README.md
 
+dashboards: $(VENV)/.dev ## write the dashboards of ops/grafana anew
+	@$(BIN)/python -m ops.grafana.source
+
 clean: ## remove .venv and caches; ./data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* *.egg-info
 
@@ -71,7 +74,7 @@ $(VENV)/.dev: $(VENV)/.base requirements/dev.txt
 	@touch $@
 
 # The scanners have an environment of their own: they ask for other releases of the same libraries.
-$(VENV)/.package: $(VENV)/.dev requirements/package.txt
+$(VENV)/.package: requirements/package.txt | $(VENV)/.dev
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/package
 	@$(BIN)/uv pip install --quiet --python $(VENV)/package/bin/python --require-hashes -r requirements/package.txt
 	@touch $@

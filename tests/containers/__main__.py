@@ -61,9 +61,7 @@ def _check(folder: Path) -> int:
             env=env,
         )
     project = folder / "sensus"
-    # What an earlier engine had in store has other secrets.
-    for left in (project, folder / "docker"):
-        shutil.rmtree(left, ignore_errors=True)
+    shutil.rmtree(project, ignore_errors=True)
     project.mkdir()
     shutil.copy(ROOT / "docker-compose.yml", project)
     shutil.copytree(ROOT / "ops", project / "ops")

@@ -94,7 +94,10 @@ def main() -> int:
         there = Composition(folder / "sensus", env, services)
         try:
             with step("Docker takes the images"):
+                # What an earlier run left in this folder was made with other secrets.
+                there.compose("down", "--volumes", "--remove-orphans", "--timeout=1")
                 run("docker", "load", "--quiet", f"--input={folder / 'images.tar'}", env=env)
+                run("docker", "image", "prune", "--force", env=env)
             _check(there, folder)
         except (AssertionError, CheckFailed, httpx.HTTPError) as error:
             sys.stdout.write(f"FAILED: {error}\n{_last_words(there)}\n")
