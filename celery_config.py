@@ -12,6 +12,9 @@ VISIBILITY_TIMEOUT_S = 900
 RECONCILE_EVERY_S = 20.0
 # An alert has what the evidence supports this long after it came, whatever the model is busy with.
 ANSWER_EVERY_S = 5.0
+# What a lost knock left behind joins its incident, and an incident that is over is told so, within this.
+GROUP_EVERY_S = 5.0
+LEARN_EVERY_S = 20.0
 
 QUEUES = ("anomaly", "llm", "maintenance")
 
@@ -24,6 +27,8 @@ task_routes = {
     "tasks.training.*": {"queue": "maintenance"},
     "tasks.upkeep.*": {"queue": "maintenance"},
     "tasks.reconciler.*": {"queue": "maintenance"},
+    "tasks.grouping.*": {"queue": "maintenance"},
+    "tasks.topology.*": {"queue": "maintenance"},
 }
 
 include = [
@@ -34,6 +39,8 @@ include = [
     "tasks.training",
     "tasks.upkeep",
     "tasks.reconciler",
+    "tasks.grouping",
+    "tasks.topology",
 ]
 
 task_serializer = "json"
@@ -79,12 +86,23 @@ beat_schedule = {
         "schedule": ANSWER_EVERY_S,
         "options": {"expires": ANSWER_EVERY_S},
     },
+    "put alerts into incidents": {
+        "task": "tasks.grouping.group",
+        "schedule": GROUP_EVERY_S,
+        "options": {"expires": GROUP_EVERY_S},
+    },
     "compare with the list of the Alertmanager": {
         "task": "tasks.reconciler.reconcile",
         # An alert that is over is listed no more, so one that lives shorter than this may never be seen.
         "schedule": RECONCILE_EVERY_S,
         "options": {"expires": 55},
     },
+    "learn who calls whom": {
+        "task": "tasks.topology.learn",
+        "schedule": LEARN_EVERY_S,
+        "options": {"expires": LEARN_EVERY_S},
+    },
+    "see again who calls whom": {"task": "tasks.topology.refresh", "schedule": crontab(minute="*/10")},
     "make and drop partitions": {"task": "tasks.upkeep.keep_house", "schedule": crontab(hour=0, minute=30)},
     "retrain nightly": {"task": "tasks.training.start_training", "schedule": crontab(hour=2, minute=0)},
     "evaluate every six hours": {

@@ -13,6 +13,8 @@ from sensus.errors import Unavailable
 
 # Training, evaluation and house-keeping: whatever may take minutes.
 LONG_WORK = 0x53656E73_0004
+# Alerts join incidents one after the other: two at once would open two incidents for one cause.
+GROUPING = 0x53656E73_0005
 
 
 @contextmanager

@@ -110,6 +110,8 @@ def _alert_parts(case: Case) -> Iterator[str]:
     subject, alert = case.subject, case.evidence[0]
     severity = f", severity {clip(neutral(subject.severity), 12)}" if subject.severity else ""
     yield f"{alert.id} [alert] {clip(neutral(subject.alert_name), 60)}, {neutral(subject.status)}{severity}"
+    if subject.incident:
+        yield f"it is the first of an incident: {clip(neutral(subject.incident), 60)}"
     yield from _named("labels", _labels(subject.labels))
     if subject.description:
         yield f'description: "{clip(neutral(subject.description), _ANNOTATION_TOKENS)}"'

@@ -42,6 +42,9 @@ analyses = Counter("sensus_analyses_total", "Root-cause analyses finished.", ["o
 llm_duration = Histogram(
     "sensus_llm_duration_seconds", "Time of one question to the model.", ["outcome"], buckets=_LONG_S
 )
+incidents_changed = Counter("sensus_incidents_total", "Incidents by what happened to them.", ["change"])
+incident_members = Counter("sensus_incident_members_total", "Alerts and anomalies that joined incidents.", ["kind"])
+topology_edges = Counter("sensus_topology_edges_total", "Calls and places that were not known before.", ["source"])
 feedback = Counter("sensus_feedback_total", "Judgements of analyses by people.", ["helpful"])
 db_query_duration = Histogram(
     "sensus_db_query_duration_seconds", "Time of one statement.", ["operation"], buckets=(0.001, *_LATENCY_S)
@@ -69,6 +72,12 @@ for _status in ("firing", "resolved"):
     alerts_received.labels(_status)
 for _outcome in ("model", "evidence_only", "insufficient"):
     analyses.labels(_outcome)
+for _change in ("opened", "grown", "reopened", "merged", "resolved"):
+    incidents_changed.labels(_change)
+for _source in ("api", "labels", "traces"):
+    topology_edges.labels(_source)
+for _kind in ("alert", "anomaly"):
+    incident_members.labels(_kind)
 for _kind in ("alerts", "metrics", "remote_write", "otlp", "events"):
     processing_duration.labels(_kind)
 for _kind in ("histogram", "exemplar"):

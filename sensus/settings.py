@@ -75,6 +75,22 @@ class Settings(BaseSettings):
     llm_deadline_s: float = Field(120.0, gt=0, le=240, description="Longest wait for a model's answer, in seconds.")
     llm_num_ctx: int = Field(4096, ge=2048, description="Context window asked of the model, in tokens.")
 
+    incident_settle_s: float = Field(
+        4.0,
+        gt=0,
+        le=600,
+        description="Seconds without news after which the model is asked about an incident; longer the more often it "
+        "changed.",
+    )
+    service_labels: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Labels that name a service, by commas, looked at before the usual ones."
+    )
+    topology_labels: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Pairs of labels that tell of a call, caller>callee by commas, beside the usual ones; `service` is "
+        "whatever names the service.",
+    )
+
     jwt_secret: SecretStr | None = Field(
         None, min_length=32, description="Signs access tokens; made at first start by `sensus up`."
     )
@@ -120,10 +136,19 @@ class Settings(BaseSettings):
             return cls.model_fields[info.field_name].default
         return value
 
-    @field_validator("trusted_proxies", "alertmanager_receivers", mode="before")
+    @field_validator("trusted_proxies", "alertmanager_receivers", "service_labels", "topology_labels", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return _listed(value) if isinstance(value, str) else value
+
+    @field_validator("topology_labels")
+    @classmethod
+    def _pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for part in value:
+            caller, _, callee = part.partition(">")
+            if not caller or not callee or ">" in callee:
+                raise ValueError("must be pairs such as client>server, by commas")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -1,14 +1,18 @@
-"""Explain alerts: claim, gather what is recorded, answer from that at once, then ask the model."""
+"""Explain incidents: claim, gather what is recorded, answer from that at once, then ask the model."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy.orm import Session
 
 from db.models.analysis import AnalysisResult
-from db.queries import analyses, evidence
-from db.queries.analyses import AnalysisClaim
+from db.queries import analyses, evidence, incidents
+from db.queries.analyses import AnalysisClaim, Answer
+from db.queries.incidents import Entry
 from llm.analysis import Analysis
 from llm.analyst import Analyst
 from llm.breaker import Breaker
@@ -21,6 +25,7 @@ from sensus.settings import Settings
 from tasks.app import app
 from tasks.base import SensusTask, pause_s
 from tasks.evidence import as_answer, case_of
+from tasks.incident_evidence import incident_case
 
 log = logs.get_logger(__name__)
 
@@ -67,7 +72,7 @@ class Asked:
 
 @app.task(base=SensusTask, bind=True)
 def analyse(self: SensusTask, *, analysis_id: int) -> None:
-    """Explain the alert of this analysis, unless somebody has it or it is done."""
+    """Explain the incident of this analysis, or the alert that a person asks about, unless somebody has it."""
     lease_s = self.settings.llm_deadline_s + _MARGIN_S
     with self.transaction() as session:
         claim = analyses.claim(session, analysis_id, lease_s=lease_s, holder=self.holder)
@@ -82,11 +87,9 @@ def analyse(self: SensusTask, *, analysis_id: int) -> None:
 
 
 def _explain(task: SensusTask, claim: AnalysisClaim) -> None:
-    with task.transaction() as session:
-        recorded = evidence.around(session, [claim.alert_id]).get(claim.alert_id)
-    if recorded is None:
-        return  # the alert went with the retention, and its analysis with it
-    case = case_of(recorded, asked_at=times.now())
+    case = _case(task, claim)
+    if case is None:
+        return  # what it is about went with the retention, and the analysis with it
     client = Asked(task.settings)
     analyst = Analyst(client, budget_s=task.settings.llm_deadline_s, breaker=_breaker())
     digest = analyst.digest(case)
@@ -99,17 +102,21 @@ def _explain(task: SensusTask, claim: AnalysisClaim) -> None:
     known = None if earlier is None else _reused(case, earlier)
     analysis = known or analyst.analyse(case)
     answer = as_answer(case, analysis, cached=known is not None)
+    is_no_news = claim.replaces and analysis.outcome == "evidence_only"
     with task.transaction() as session:
+        answer = _marked(session, claim, answer)
         if analysis.outcome == "evidence_only":
             kept = analyses.finish_for_now(
                 session, claim, answer, pause_s=_rest_s(claim, client), blameless=client.is_blameless
             )
         else:
             kept = analyses.finish(session, claim, answer)
+        if kept and claim.incident_id is not None and not is_no_news:
+            incidents.note(session, [_entry(claim, claim.incident_id, answer)])
     if not kept:
         log.info("analysis_came_late", analysis_id=claim.id, attempt=claim.attempt)
         return
-    if not (claim.replaces and analysis.outcome == "evidence_only"):
+    if not is_no_news:
         metrics.analyses.labels(analysis.outcome).inc()
     log.info(
         "analysis_done",
@@ -119,6 +126,29 @@ def _explain(task: SensusTask, claim: AnalysisClaim) -> None:
         reason=analysis.reason,
         seconds=round(analysis.duration_s, 3),
     )
+
+
+def _case(task: SensusTask, claim: AnalysisClaim) -> Case | None:
+    if claim.incident_id is not None:
+        return incident_case(task.database, claim.incident_id, task.settings)
+    if claim.alert_id is None:
+        return None
+    with task.transaction() as session:
+        recorded = evidence.around(session, [claim.alert_id]).get(claim.alert_id)
+    return None if recorded is None else case_of(recorded, asked_at=times.now())
+
+
+def _marked(session: Session, claim: AnalysisClaim, answer: Answer) -> Answer:
+    """The answer, marked when the incident has changed since it was asked about."""
+    if claim.incident_id is None or claim.incident_state is None:
+        return answer
+    is_late = incidents.state(session, claim.incident_id) != claim.incident_state
+    return replace(answer, data={**answer.data, "outdated": is_late})
+
+
+def _entry(claim: AnalysisClaim, incident_id: int, answer: Answer) -> Entry:
+    facts = {"analysis_id": claim.id, "outcome": answer.outcome, "state": claim.incident_state}
+    return Entry(incident_id=incident_id, change="analysed", at=times.now(), facts=facts)
 
 
 def _reused(case: Case, earlier: AnalysisResult) -> Analysis | None:

@@ -15,6 +15,7 @@ from web.api import (
     audit,
     auth,
     health,
+    incidents,
     ingest_alerts,
     ingest_events,
     ingest_metrics,
@@ -25,6 +26,7 @@ from web.api import (
     models,
     scores,
     tasks,
+    topology,
     users,
 )
 from web.resources import open_resources
@@ -36,9 +38,11 @@ BLUEPRINTS = (
     ingest_write.blueprint,
     ingest_otlp.blueprint,
     ingest_events.blueprint,
+    incidents.blueprint,
     alerts.blueprint,
     analyses.blueprint,
     anomalies.blueprint,
+    topology.blueprint,
     metrics.blueprint,
     scores.blueprint,
     models.blueprint,

@@ -16,10 +16,22 @@ from web.schemas.ingest_alerts import WebhookIn
 from web.schemas.ingest_events import EventIn
 from web.schemas.ingest_metrics import SampleIn, SamplesIn
 from web.schemas.receipts import AlertsReceipt, EventReceipt, SamplesReceipt
+from web.schemas.topology import EdgeIn, TopologyIn, TopologyReceipt
 
 BEARER = "bearer"
 BASIC = "basic"
-INGEST_TYPES = (WebhookIn, SampleIn, SamplesIn, EventIn, AlertsReceipt, SamplesReceipt, EventReceipt)
+INGEST_TYPES = (
+    WebhookIn,
+    SampleIn,
+    SamplesIn,
+    EventIn,
+    EdgeIn,
+    TopologyIn,
+    AlertsReceipt,
+    SamplesReceipt,
+    EventReceipt,
+    TopologyReceipt,
+)
 _TEMPLATE = "#/components/schemas/{name}"
 _ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 # Swagger UI sets styles on its elements and draws its icons from data URLs.

@@ -3,9 +3,12 @@
 from db.models.access import ApiKey, AuditRecord, Installation, OutboxEntry, User
 from db.models.alert import Alert, AlertHistory, Quarantined
 from db.models.analysis import AnalysisFeedback, AnalysisResult, ChangeEvent
+from db.models.incident import Incident, IncidentAlert, IncidentAnomaly, IncidentHistory, Notification
 from db.models.listing import AlertListing, AlertmanagerReading
 from db.models.model_version import ModelVersion, TaskRun
+from db.models.runbook import RunbookSection
 from db.models.sample import NewSeriesCount, Series, SeriesProgress, samples, scores
+from db.models.topology import TopologyEdge
 
 __all__ = [
     "Alert",
@@ -17,14 +20,21 @@ __all__ = [
     "ApiKey",
     "AuditRecord",
     "ChangeEvent",
+    "Incident",
+    "IncidentAlert",
+    "IncidentAnomaly",
+    "IncidentHistory",
     "Installation",
     "ModelVersion",
     "NewSeriesCount",
+    "Notification",
     "OutboxEntry",
     "Quarantined",
+    "RunbookSection",
     "Series",
     "SeriesProgress",
     "TaskRun",
+    "TopologyEdge",
     "User",
     "samples",
     "scores",

@@ -58,7 +58,7 @@ def ask(alert_id: int) -> Found:
     with resources().database.transaction() as session:
         asked = analysis_requests.ask(session, alert_id, by=caller().identity, request_id=request_id())
     resources().background.knock_analyses([asked.id])
-    return Found(asked, None, None)
+    return Found(asked)
 
 
 @blueprint.post("/analysis/<int:analysis_id>/feedback")

@@ -75,7 +75,7 @@ def receive_alerts() -> Response:
             )
     background = resources().background
     background.relay()
-    background.knock_analyses(stored.analysis_ids)
+    background.knock_alerts()
     _count(delivery)
     return answers.accepted(receipt)
 

@@ -50,6 +50,11 @@ class AnalysisAnswer(Schema):
 
     id = fields.Integer()
     alert_id = fields.Integer(allow_none=True)
+    incident_id = fields.Integer(allow_none=True, metadata={"description": "The incident that it is about, or part of"})
+    incident_state = fields.Integer(
+        allow_none=True, metadata={"description": "Of an analysis of a whole incident: the state it was made of"}
+    )
+    outdated = fields.Boolean(metadata={"description": "Whether the incident has changed since"})
     analysis_type = fields.String(validate=validate.OneOf((ANOMALY, LLM)))
     status = fields.String(validate=validate.OneOf(STATUSES))
     outcome = fields.String(
@@ -92,6 +97,8 @@ class AnalysisAnswer(Schema):
             "cited": said.get("cited", []),
             "cached": said.get("cached", False),
             **columns,
+            "incident_id": found.incident_id,
+            "outdated": found.is_outdated or bool(said.get("outdated")),
             "confidence": row.confidence_score,
             "anomaly": found if row.analysis_type == ANOMALY else None,
         }
