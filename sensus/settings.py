@@ -71,6 +71,10 @@ class Settings(BaseSettings):
         25.0, ge=0, le=100_000, description="Hours without a repeat after which a firing alert is stale; 0: never."
     )
 
+    github_secret: SecretStr | None = Field(
+        None, min_length=8, description="Secret of the GitHub webhook that posts to /api/v1/events/github."
+    )
+
     llm_model: str = Field("llama2", min_length=1, description="Name of the Ollama model.")
     llm_deadline_s: float = Field(120.0, gt=0, le=240, description="Longest wait for a model's answer, in seconds.")
     llm_num_ctx: int = Field(4096, ge=2048, description="Context window asked of the model, in tokens.")

@@ -13,9 +13,9 @@ from swagger_ui_bundle import swagger_ui_path
 from sensus import __version__
 from web import errors
 from web.schemas.ingest_alerts import WebhookIn
-from web.schemas.ingest_events import EventIn
+from web.schemas.ingest_events import CommitIn, EventIn
 from web.schemas.ingest_metrics import SampleIn, SamplesIn
-from web.schemas.receipts import AlertsReceipt, EventReceipt, SamplesReceipt
+from web.schemas.receipts import AlertsReceipt, ChangesReceipt, EventReceipt, SamplesReceipt
 from web.schemas.topology import EdgeIn, TopologyIn, TopologyReceipt
 
 BEARER = "bearer"
@@ -24,12 +24,14 @@ INGEST_TYPES = (
     WebhookIn,
     SampleIn,
     SamplesIn,
+    CommitIn,
     EventIn,
     EdgeIn,
     TopologyIn,
     AlertsReceipt,
     SamplesReceipt,
     EventReceipt,
+    ChangesReceipt,
     TopologyReceipt,
 )
 _TEMPLATE = "#/components/schemas/{name}"

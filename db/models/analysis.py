@@ -129,7 +129,10 @@ class AnalysisFeedback(Base):
 
 
 class ChangeEvent(Base):
-    """A deploy, a configuration change or the like, as evidence."""
+    """A deploy, a configuration change or the like, as evidence.
+
+    `details`: commits [{id, message, files, diff}], revision, environment, repository, sender; each where it was told.
+    """
 
     __tablename__ = "change_events"
 
@@ -139,6 +142,7 @@ class ChangeEvent(Base):
     labels: Mapped[Labels]
     at: Mapped[CreatedAt]
     url: Mapped[str | None] = mapped_column(Text)
+    details: Mapped[JsonObject]
     # SHA-256 over what was sent, so that a repeated request is stored once.
     digest: Mapped[bytes] = mapped_column(unique=True)
     actor: Mapped[str | None] = mapped_column(Text)
