@@ -117,7 +117,7 @@ def _judged(case: Case, prompt: Prompt, reply: Reply, answer: Answer, digest: st
     """The model's answer with our own confidence, and our own words where nothing of its was left."""
     if answer.is_unknown:
         return insufficient(case, reply.model, question_digest=digest, said=answer.analysis)
-    sure = confidence.of_cited(case, answer.cited)
+    sure = confidence.of_cause(case, answer.service, answer.cited)
     was_cut = _was_cut(prompt, reply)
     return Analysis(
         outcome="model",
@@ -126,6 +126,7 @@ def _judged(case: Case, prompt: Prompt, reply: Reply, answer: Answer, digest: st
         mitigation=answer.mitigation or first_steps(case),
         analysis=answer.analysis or listing(case),
         cited=answer.cited,
+        suspect=answer.service,
         confidence=min(sure, _MOST_WHEN_CUT) if was_cut else sure,
         question_digest=digest,
         reason=_WITHHELD if answer.withheld else _CUT if was_cut else None,

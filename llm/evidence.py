@@ -64,6 +64,12 @@ class Case:
         return next((item for item in self.evidence if item.id == evidence_id), None)
 
     @property
+    def suspects(self) -> tuple[EvidenceItem, ...]:
+        """The suspects that statistics ranked, likeliest first."""
+        ranked = (item for item in self.evidence if item.kind == SUSPECT)
+        return tuple(sorted(ranked, key=lambda item: -item.weight))
+
+    @property
     def beside_the_alert(self) -> tuple[EvidenceItem, ...]:
         """The evidence without E1."""
         return self.evidence[1:]

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from llm import confidence
 from llm.analysis import Analysis
-from llm.evidence import ANOMALY, CHANGE, RELATED_ALERT, Case, EvidenceItem
+from llm.culprits import chance, service_of
+from llm.evidence import CHANGE, RELATED_ALERT, SIMILAR, SUSPECT, Case, EvidenceItem
 from llm.fence import neutral
 from llm.naming import particulars, short_name
 from llm.planted import harmless, reads_like_an_order
@@ -32,6 +33,7 @@ def evidence_only(case: Case, reason: str | None, *, question_digest: str = "", 
         mitigation=first_steps(case),
         analysis=listing(case),
         cited=_cited(case),
+        suspect=_suspect(case),
         confidence=confidence.without_model(case),
         question_digest=question_digest,
         reason=reason,
@@ -76,7 +78,23 @@ def listing(case: Case) -> str:
     rest = len(items) - _MOST_LISTED
     more = [f"- and {rest} more of less weight"] if rest > 0 else []
     head = f"Evidence around {_alert(case)}, the strongest first:"
-    return "\n".join((head, *shown, *more, particulars(case.subject)))
+    return "\n".join((head, *shown, *more, *_ranking(case), particulars(case.subject)))
+
+
+def _ranking(case: Case) -> Iterator[str]:
+    """The suspects in a line, likeliest first."""
+    told = [
+        f"{neutral(service)} ({known:.2f})"
+        for item in case.suspects[:_MOST_LISTED]
+        if (service := service_of(item)) and (known := chance(item)) is not None
+    ]
+    if told:
+        yield f"Suspects by their metrics, with the chance that they are the cause: {', '.join(told)}."
+
+
+def _suspect(case: Case) -> str | None:
+    leads = list(_leads(case))
+    return service_of(leads[0]) if leads and leads[0].kind == SUSPECT else None
 
 
 def _root_cause(case: Case) -> str:
@@ -118,6 +136,12 @@ def _steps(case: Case) -> Iterator[str]:
                 )
             case "related_alert":
                 yield f"Look at {item.id} first ({_told(item)}, {when}): it may be the cause of this alert."
+            case "suspect":
+                yield f"Look at {_named(item)} first: {_told(item)} ({item.id})."
+            case "runbook":
+                yield f"Read the runbook in {item.id}: {_told(item)}."
+            case "similar_incident":
+                yield f"See what helped in {item.id}: {_told(item)}."
             case "anomaly":
                 yield f"Open the series of {item.id} ({_told(item)}, {when}) around the alert's start."
             case _:
@@ -135,9 +159,13 @@ def _lead(case: Case, item: EvidenceItem) -> str:
 
 
 def _kind(item: EvidenceItem) -> str:
-    return {CHANGE: "the change", RELATED_ALERT: "the alert", ANOMALY: "the anomaly"}.get(
-        item.kind, f"the {neutral(item.kind).replace('_', ' ')}"
-    )
+    known = {CHANGE: "change", RELATED_ALERT: "alert", SIMILAR: "similar incident", SUSPECT: "suspect"}
+    return f"the {known.get(item.kind) or neutral(item.kind).replace('_', ' ')}"
+
+
+def _named(item: EvidenceItem) -> str:
+    name = service_of(item)
+    return neutral(name) if name and not reads_like_an_order(name) else "the suspect"
 
 
 def _told(item: EvidenceItem) -> str:

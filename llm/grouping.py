@@ -14,15 +14,15 @@ from llm.topology import Topology
 class Rules:
     """When alerts and incidents are put together."""
 
-    join: float = 0.56  # least strength of a link with an incident
-    support: float = 0.3  # part of a second and a third link that supports the best one
+    join: float = 0.54  # least strength of a link with an incident
+    support: float = 0.12  # part of a second and a third link that supports the best one
     flaps_for_s: float = 7200.0  # the same alert again is the same incident, if it did not begin longer ago
     over_for_s: float = 600.0  # an incident that is over for so long is joined by nobody but its own alerts
     quiet_s: float = 5400.0  # a place that was quiet for so long is joined by nobody but its own alerts
-    merge: float = 0.62  # least strength of a link that makes two incidents one
-    merge_first: float = 0.7  # the same when one of them has a single place and both began within `first_s`
+    merge: float = 0.68  # least strength of a link that makes two incidents one
+    merge_first: float = 0.8  # the same when one of them has a single place and both began within `first_s`
     first_s: float = 120.0
-    merged_for_s: float = 660.0  # incidents that began further apart stay two
+    merged_for_s: float = 360.0  # incidents that began further apart stay two
     most_places: int = 2  # of the smaller one: two large incidents are not one because of one alert
 
 

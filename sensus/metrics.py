@@ -44,6 +44,9 @@ llm_duration = Histogram(
 )
 incidents_changed = Counter("sensus_incidents_total", "Incidents by what happened to them.", ["change"])
 incident_members = Counter("sensus_incident_members_total", "Alerts and anomalies that joined incidents.", ["kind"])
+ranking_duration = Histogram(
+    "sensus_ranking_duration_seconds", "Time to rank the suspects of one incident.", buckets=(*_LATENCY_S, 30.0)
+)
 topology_edges = Counter("sensus_topology_edges_total", "Calls and places that were not known before.", ["source"])
 feedback = Counter("sensus_feedback_total", "Judgements of analyses by people.", ["helpful"])
 db_query_duration = Histogram(

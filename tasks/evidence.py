@@ -30,6 +30,7 @@ def as_data(case: Case, analysis: Analysis, *, cached: bool = False) -> dict[str
         "analysis": _storable(analysis.analysis),
         "evidence": [_told(item) for item in case.evidence],
         "cited": list(analysis.cited),
+        "suspect": analysis.suspect,
         "reason": None if analysis.reason is None else _storable(analysis.reason),
         "cached": cached,
         "tokens": analysis.tokens,

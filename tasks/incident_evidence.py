@@ -7,18 +7,21 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from db.queries import evidence, incident_evidence
+from db.queries import evidence, incident_evidence, incidents
 from db.queries.evidence import AlertNearby, AnomalyNearby, Recorded
 from db.queries.incident_evidence import IncidentRecorded
 from db.session import Database
-from llm.evidence import ANOMALY, RELATED_ALERT, Case, EvidenceItem, Subject, number
+from llm.evidence import ANOMALY, RELATED_ALERT, SUSPECT, Case, EvidenceItem, Fact, Subject, number
 from llm.places import place_of
-from sensus import times
+from sensus import metrics, times
 from sensus.settings import Settings
 from tasks.evidence import alert_summary, anomaly_facts, anomaly_summary, items_around, subject_of
+from tasks.suspects import Material, SuspectFound, gather, ranked
 
 # That it is a member says more than what labels share, and less than that it explains the others.
 _MEMBER, _FIRST_MEMBER, _MEMBER_ANOMALY = 0.45, 0.6, 0.55
+# A suspect of whom nothing is sure weighs less than an alert, one that is almost certain more than anything else.
+_SUSPECT, _BY_CHANCE = 0.3, 0.65
 _MOST_KINDS = 12
 
 
@@ -28,23 +31,64 @@ class Gathered:
 
     recorded: IncidentRecorded
     around: Recorded | None  # of the lead
+    material: Material  # for the ranking of suspects
 
 
 def incident_case(database: Database, incident_id: int, settings: Settings) -> Case | None:
     """The question about an incident, with the evidence ranked and numbered; None when it is gone or empty."""
     with database.transaction() as session:
-        gathered = _gathered(session, incident_id)
+        gathered = _gathered(session, incident_id, settings)
     if gathered is None:
         return None
-    return number(_subject(gathered.recorded), _items(gathered, settings), asked_at=times.now())
+    with metrics.timed(metrics.ranking_duration):
+        suspects = ranked(gathered.material)
+    with database.transaction() as session:
+        incidents.keep_suspects(
+            session, incident_id, gathered.recorded.incident.state, [suspect.as_data() for suspect in suspects]
+        )
+    items = (*_suspect_items(suspects, gathered.recorded), *_items(gathered, settings))
+    return number(_subject(gathered.recorded), items, asked_at=times.now())
 
 
-def _gathered(session: Session, incident_id: int) -> Gathered | None:
+def _gathered(session: Session, incident_id: int, settings: Settings) -> Gathered | None:
     recorded = incident_evidence.of_incident(session, incident_id)
     if recorded is None or not (recorded.lead or recorded.anomalies):
         return None
     lead = recorded.lead
-    return Gathered(recorded, None if lead is None else evidence.around(session, [lead.id]).get(lead.id))
+    return Gathered(
+        recorded=recorded,
+        around=None if lead is None else evidence.around(session, [lead.id]).get(lead.id),
+        material=gather(session, recorded, settings.service_labels, now=times.now()),
+    )
+
+
+def _suspect_items(suspects: Sequence[SuspectFound], recorded: IncidentRecorded) -> Iterator[EvidenceItem]:
+    """The suspects as evidence: as heavy as their chance, the others by how near they come to the first."""
+    for suspect in suspects:
+        near = suspect.score / suspects[0].score
+        facts: dict[str, Fact] = {
+            "service": suspect.service,
+            "metric": suspect.metric,
+            "score": round(suspect.score, 3),
+            "confidence": round(suspect.confidence, 3),
+        }
+        yield EvidenceItem(
+            kind=SUSPECT,
+            summary=_suspect_summary(suspect),
+            at=recorded.incident.opened_at,
+            labels={"service": suspect.service},
+            weight=_SUSPECT * near + _BY_CHANCE * suspect.confidence,
+            facts=facts,
+        )
+
+
+def _suspect_summary(suspect: SuspectFound) -> str:
+    told = f"{suspect.metric} of {suspect.service}"
+    if suspect.before is None or suspect.during is None:
+        return f"{told} is unusual" if suspect.during is not None else f"{told} stopped"
+    if suspect.before == suspect.during:
+        return f"{told} is unusual, at {suspect.during:.4g}"
+    return f"{told} went from {suspect.before:.4g} to {suspect.during:.4g}"
 
 
 def _items(gathered: Gathered, settings: Settings) -> Iterator[EvidenceItem]:

@@ -233,6 +233,15 @@ def lock(session: Session, incident_id: int) -> Incident:
     return incident
 
 
+def keep_suspects(session: Session, incident_id: int, ranked_state: int, suspects: Sequence[Mapping[str, Any]]) -> None:
+    """Show who is suspect in this state; a later state's suspects stay."""
+    session.execute(
+        update(Incident)
+        .where(Incident.id == incident_id, Incident.suspects_state <= ranked_state)
+        .values(suspects=[dict(suspect) for suspect in suspects], suspects_state=ranked_state)
+    )
+
+
 def state(session: Session, incident_id: int) -> int | None:
     """Its present state; None when it is gone."""
     return session.scalar(select(Incident.state).where(Incident.id == incident_id))

@@ -20,7 +20,7 @@ _KIND_PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     ("cpu", r"cpu|processor|load_?(avg|average|1|5|15)$"),
     ("memory", r"mem|heap|rss|working_set|swap"),
-    ("disk", r"disk|(^|[_\W])(fs|io|iops|blk)($|[_\W])|block_|volume|iowait"),
+    ("disk", r"disk|filesystem|(^|[_\W])(fs|io|iops|blk)($|[_\W])|block_|volume|iowait"),
     ("network", r"net|(^|[_\W])[rt]x($|[_\W])|recv|receive|transmit|sent|packet|socket|tcp|bandwidth"),
     ("system", r"sysc|thread|(^|[_\W])fds?($|[_\W])|file_desc|context_sw|process"),
     ("workload", r"work|load|req|[rqt]ps|through|count|rate|calls?|hits|traffic|ops|queue|invocation"),

@@ -44,19 +44,26 @@ def _sustained(prepared: Prepared, settings: Settings) -> FloatArray:
     return np.asarray(np.maximum(found, 0.0), dtype=np.float64)
 
 
-def _with_alert(prepared: Prepared, profile: FloatArray, settings: Settings) -> FloatArray:
-    """Deviation while the alert's metric was off, less the deviation while it was not."""
+def _with_alert(prepared: Prepared, column: int, profile: FloatArray, settings: Settings) -> FloatArray:
+    """Deviation while the alert's metric was off, less the deviation while it was not.
+
+    The latter counts as far as the alert's metric really was calm then: in a fault that lasts through the whole
+    incident, some points are only a little less bad, and their deviation is the fault's own.
+    """
     during = profile @ prepared.incident
     calm = profile.max() - profile
     if calm.sum() > 0:
-        during = during - settings.contrast * (calm / calm.sum()) @ prepared.incident
+        calm = calm / calm.sum()
+        alert = prepared.incident[:, column]
+        calmness = max(0.0, 1.0 - float(calm @ alert) / float(profile @ alert))
+        during = during - settings.contrast * calmness * (calm @ prepared.incident)
     return np.asarray(np.maximum(during, 0.0), dtype=np.float64)
 
 
 def series_evidence(prepared: Prepared, column: int | None, settings: Settings) -> tuple[FloatArray, float]:
     profile, trust = _alert_profile(prepared, column, settings)
     evidence = (1 - trust) * _sustained(prepared, settings)
-    if trust > 0:
-        evidence = evidence + trust * _with_alert(prepared, profile, settings)
+    if trust > 0 and column is not None:
+        evidence = evidence + trust * _with_alert(prepared, column, profile, settings)
     weights = np.array([weight(kind, settings) for kind in prepared.kinds])
     return evidence * weights, trust

@@ -34,7 +34,7 @@ class Profile:
 
     labelling: Labelling = "service"
     group_by: GroupBy = "alertname"
-    services: int = 100
+    services: int = 150  # of which a fifth alerts; where half do, a call between two incidents is no rarity
     incidents: int = 5
     alerts: int = 300
     noise: float = 0.1
@@ -137,7 +137,7 @@ class _Maker:
 
     def _add(self, name: str, team: str, layer: int, *, is_store: bool = False) -> None:
         pods = []
-        for number in range(self._rng.choice((1, 2, 3))):
+        for number in range(self._rng.choice((1, 2, 3, 4))):
             tail = "".join(self._rng.choices("bcdf0123456789", k=5))
             suffix = str(number) if is_store else f"{self._rng.randrange(16**9, 16**10):x}-{tail}"
             pods.append((f"{name}-{suffix}", self._rng.choice(self._nodes)))

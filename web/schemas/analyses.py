@@ -75,6 +75,7 @@ class AnalysisAnswer(Schema):
             },
         }
     )
+    suspect = fields.String(allow_none=True, metadata={"description": "The service that is held to be the cause"})
     cited = fields.List(fields.String(), metadata={"description": "Ids of the evidence that the answer rests on"})
     confidence = Number(allow_none=True, metadata={"description": "From 0 to 1"})
     reason = fields.String(allow_none=True, metadata={"description": "Why there is no better answer"})
@@ -92,7 +93,7 @@ class AnalysisAnswer(Schema):
         said = row.analysis_data if row.analysis_type == LLM else {}
         columns = {name: getattr(row, name) for name in self.fields if hasattr(row, name)}
         return {
-            **{name: said.get(name) for name in ("root_cause", "mitigation", "analysis", "reason")},
+            **{name: said.get(name) for name in ("root_cause", "mitigation", "analysis", "reason", "suspect")},
             "evidence": said.get("evidence", []),
             "cited": said.get("cited", []),
             "cached": said.get("cached", False),
