@@ -11,12 +11,15 @@ from db.queries import evidence, incident_evidence, incidents
 from db.queries.evidence import AlertNearby, AnomalyNearby, Recorded
 from db.queries.incident_evidence import IncidentRecorded
 from db.session import Database
-from llm.evidence import ANOMALY, RELATED_ALERT, SUSPECT, Case, EvidenceItem, Fact, Subject, number
+from llm.evidence import ANOMALY, CHANGE, RELATED_ALERT, SUSPECT, Case, EvidenceItem, Fact, Subject, number
 from llm.places import place_of
+from llm.topology import Topology
 from sensus import metrics, times
 from sensus.settings import Settings
+from tasks import call_graph, change_evidence, suspects
+from tasks.change_evidence import ChangesMade
 from tasks.evidence import alert_summary, anomaly_facts, anomaly_summary, items_around, subject_of
-from tasks.suspects import Material, SuspectFound, gather, ranked
+from tasks.suspects import Material, SuspectFound
 
 # That it is a member says more than what labels share, and less than that it explains the others.
 _MEMBER, _FIRST_MEMBER, _MEMBER_ANOMALY = 0.45, 0.6, 0.55
@@ -31,7 +34,9 @@ class Gathered:
 
     recorded: IncidentRecorded
     around: Recorded | None  # of the lead
+    topology: Topology
     material: Material  # for the ranking of suspects
+    changes: ChangesMade
 
 
 def incident_case(database: Database, incident_id: int, settings: Settings) -> Case | None:
@@ -41,12 +46,12 @@ def incident_case(database: Database, incident_id: int, settings: Settings) -> C
     if gathered is None:
         return None
     with metrics.timed(metrics.ranking_duration):
-        suspects = ranked(gathered.material)
+        found = suspects.ranked(gathered.material)
     with database.transaction() as session:
         incidents.keep_suspects(
-            session, incident_id, gathered.recorded.incident.state, [suspect.as_data() for suspect in suspects]
+            session, incident_id, gathered.recorded.incident.state, [suspect.as_data() for suspect in found]
         )
-    items = (*_suspect_items(suspects, gathered.recorded), *_items(gathered, settings))
+    items = (*_suspect_items(found, gathered.recorded), *_items(gathered, found, settings))
     return number(_subject(gathered.recorded), items, asked_at=times.now())
 
 
@@ -55,17 +60,20 @@ def _gathered(session: Session, incident_id: int, settings: Settings) -> Gathere
     if recorded is None or not (recorded.lead or recorded.anomalies):
         return None
     lead = recorded.lead
+    topology = call_graph.known(session)
     return Gathered(
         recorded=recorded,
         around=None if lead is None else evidence.around(session, [lead.id]).get(lead.id),
-        material=gather(session, recorded, settings.service_labels, now=times.now()),
+        topology=topology,
+        material=suspects.gather(session, recorded, topology, settings.service_labels, now=times.now()),
+        changes=change_evidence.gather(session, recorded, topology, settings.service_labels),
     )
 
 
-def _suspect_items(suspects: Sequence[SuspectFound], recorded: IncidentRecorded) -> Iterator[EvidenceItem]:
+def _suspect_items(found: Sequence[SuspectFound], recorded: IncidentRecorded) -> Iterator[EvidenceItem]:
     """The suspects as evidence: as heavy as their chance, the others by how near they come to the first."""
-    for suspect in suspects:
-        near = suspect.score / suspects[0].score
+    for suspect in found:
+        near = suspect.score / found[0].score
         facts: dict[str, Fact] = {
             "service": suspect.service,
             "metric": suspect.metric,
@@ -91,18 +99,22 @@ def _suspect_summary(suspect: SuspectFound) -> str:
     return f"{told} went from {suspect.before:.4g} to {suspect.during:.4g}"
 
 
-def _items(gathered: Gathered, settings: Settings) -> Iterator[EvidenceItem]:
+def _items(gathered: Gathered, found: Sequence[SuspectFound], settings: Settings) -> Iterator[EvidenceItem]:
     recorded = gathered.recorded
     members = {alert.id for alert in recorded.alerts}
     yield from _member_items(recorded, settings.service_labels)
     for anomaly in recorded.anomalies:
         yield _anomaly_item(anomaly)
     shown = {anomaly.id for anomaly in recorded.anomalies}
+    yield from change_evidence.change_items(
+        gathered.changes, recorded, gathered.topology, found, settings.service_labels
+    )
     if gathered.around is not None:
         for item in items_around(gathered.around):
             row_id = item.facts.get("id")
-            is_member = (item.kind == RELATED_ALERT and row_id in members) or (item.kind == ANOMALY and row_id in shown)
-            if not is_member:
+            known = (item.kind == RELATED_ALERT and row_id in members) or (item.kind == ANOMALY and row_id in shown)
+            # Changes are compared with the whole incident, above.
+            if not known and item.kind != CHANGE:
                 yield item
 
 

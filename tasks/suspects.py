@@ -23,7 +23,6 @@ from ml.rootcause.ranking import rank
 from ml.rootcause.sampled import Samples, incident_from_samples
 from ml.rootcause.scraped import Scraped, metrics_of
 from sensus import times
-from tasks import call_graph
 
 # What is usual is learnt from so long before the incident, and what went wrong looked for so long after its start.
 REFERENCE = timedelta(hours=3)
@@ -51,6 +50,8 @@ class SuspectFound:
     kinds: Mapping[str, float]
     before: float | None  # median of the metric before the incident
     during: float | None
+    times: tuple[float, ...] = ()  # of that metric's samples
+    values: tuple[float, ...] = ()
 
     def as_data(self) -> dict[str, Any]:
         """As the incident's row holds it."""
@@ -76,9 +77,10 @@ class Material:
     lead_service: str | None
 
 
-def gather(session: Session, recorded: IncidentRecorded, further_labels: Sequence[str], *, now: datetime) -> Material:
+def gather(
+    session: Session, recorded: IncidentRecorded, topology: Topology, further_labels: Sequence[str], *, now: datetime
+) -> Material:
     """The samples of the incident's places and of the services that call them or are called by them."""
-    topology = call_graph.known(session)
     start = recorded.incident.opened_at
     names = _services(recorded, topology)
     since, until = start - REFERENCE, min(start + DURING, now)
@@ -123,13 +125,18 @@ def ranked(material: Material) -> tuple[SuspectFound, ...]:
 
 
 def _found(suspect: Suspect, samples: Iterable[Samples], start: float, certainty: float) -> SuspectFound:
-    before = during = None
-    for one in samples:
-        if (one.service, one.metric) == (suspect.service, suspect.metric):
-            before, during = _median(one.values[one.times < start]), _median(one.values[one.times >= start])
-            break
+    told = (suspect.service, suspect.metric)
+    own = next((one for one in samples if (one.service, one.metric) == told), None)
     return SuspectFound(
-        suspect.service, suspect.metric, suspect.score, certainty * suspect.confidence, suspect.kinds, before, during
+        suspect.service,
+        suspect.metric,
+        suspect.score,
+        certainty * suspect.confidence,
+        suspect.kinds,
+        before=None if own is None else _median(own.values[own.times < start]),
+        during=None if own is None else _median(own.values[own.times >= start]),
+        times=() if own is None else tuple(own.times.tolist()),
+        values=() if own is None else tuple(own.values.tolist()),
     )
 
 

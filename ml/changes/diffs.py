@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 # Files that never change what runs.
 INERT_FILE = re.compile(
@@ -51,8 +52,13 @@ class Hunk:
     context: tuple[str, ...]
 
 
+# Lines of a hunk are compared each with each. What is longer was generated, or moved as a whole.
+_MOST_LINES, _LONGEST_LINE = 50, 400
+
+
 def _code(lines: Iterable[str]) -> tuple[str, ...]:
-    return tuple(line for line in lines if line.strip() and not _COMMENT.match(line) and not _IMPORT.match(line))
+    code = (line for line in lines if line.strip() and not _COMMENT.match(line) and not _IMPORT.match(line))
+    return tuple(line[:_LONGEST_LINE] for line in islice(code, _MOST_LINES))
 
 
 def parse_diff(diff: str, files: Sequence[str]) -> tuple[Hunk, ...]:

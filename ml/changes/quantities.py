@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ml.changes.diffs import Hunk
 
@@ -105,6 +106,7 @@ def plain_quantities(line: str) -> list[float]:
     ]
 
 
+@lru_cache(maxsize=16_384)
 def likeness(one: str, other: str) -> float:
     """Likeness of two lines with their numbers left out."""
     bare = [re.sub(r"\s+", " ", _QUANTITY.sub("0", line)).strip() for line in (one, other)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ml.changes.attribution import attribute, candidates_of
+from ml.changes.diffs import parse_diff
 from ml.changes.hazards import hazards_of
 from ml.changes.scenario import (
     NO_CHANGE,
@@ -179,3 +180,11 @@ def test_odd_input_is_no_error() -> None:
         metrics=(MetricSeries("a", "m", (), ()), MetricSeries("a", "n", (1.0,) * 30, (0.0,) * 30)),
     )
     assert attribute(odd).commit
+
+
+def test_a_generated_diff_is_read_in_part() -> None:
+    lines = [f"    x = call_{i}(a, b={i})" for i in range(1200)]
+    diff = "\n".join(("@@", *(f"-{line}" for line in lines), *(f"+{line}0" for line in lines), "+" + "y" * 100_000))
+    (hunk,) = parse_diff(diff, ("a.py",))
+    assert len(hunk.removed) <= 50 >= len(hunk.added), "its lines are compared each with each"
+    assert max(map(len, hunk.added)) <= 400
