@@ -106,13 +106,16 @@ def test_alerts_of_one_service_open_one_incident_with_a_timeline(post: Post, ses
 
 
 def test_a_message_that_comes_twice_changes_nothing(post: Post, session: Session) -> None:
-    post(firing("HighLatency", service="checkout"))
+    told = firing("HighLatency", service="checkout")
+    # On a slow machine the incident has settled meanwhile, and is being analysed.
+    entries = select(func.count(IncidentHistory.id)).where(IncidentHistory.change != "analysed")
+    post(told)
     group()
-    before = session.scalar(select(func.count(IncidentHistory.id)))
+    before = session.scalar(entries)
     group()
-    post(firing("HighLatency", service="checkout"))
+    post(told)
     group()
-    assert session.scalar(select(func.count(IncidentHistory.id))) == before
+    assert session.scalar(entries) == before
     assert [incident.state for incident in incidents(session)] == [1]
 
 
