@@ -15,6 +15,7 @@ ANSWER_EVERY_S = 5.0
 # What a lost knock left behind joins its incident, and an incident that is over is told so, within this.
 GROUP_EVERY_S = 5.0
 LEARN_EVERY_S = 20.0
+READ_RUNBOOKS_EVERY_S = 60.0
 
 QUEUES = ("anomaly", "llm", "maintenance")
 
@@ -29,6 +30,7 @@ task_routes = {
     "tasks.reconciler.*": {"queue": "maintenance"},
     "tasks.grouping.*": {"queue": "maintenance"},
     "tasks.topology.*": {"queue": "maintenance"},
+    "tasks.runbooks.*": {"queue": "maintenance"},
 }
 
 include = [
@@ -41,6 +43,7 @@ include = [
     "tasks.reconciler",
     "tasks.grouping",
     "tasks.topology",
+    "tasks.runbooks",
 ]
 
 task_serializer = "json"
@@ -103,6 +106,11 @@ beat_schedule = {
         "options": {"expires": LEARN_EVERY_S},
     },
     "see again who calls whom": {"task": "tasks.topology.refresh", "schedule": crontab(minute="*/10")},
+    "read the runbooks": {
+        "task": "tasks.runbooks.synchronise",
+        "schedule": READ_RUNBOOKS_EVERY_S,
+        "options": {"expires": READ_RUNBOOKS_EVERY_S},
+    },
     "make and drop partitions": {"task": "tasks.upkeep.keep_house", "schedule": crontab(hour=0, minute=30)},
     "retrain nightly": {"task": "tasks.training.start_training", "schedule": crontab(hour=2, minute=0)},
     "evaluate every six hours": {

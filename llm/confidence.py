@@ -27,7 +27,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from llm.culprits import chance, service_of, suspect_named
-from llm.evidence import ANOMALY, CHANGE, SUSPECT, Case, EvidenceItem
+from llm.evidence import ANOMALY, CHANGE, RUNBOOK, SUSPECT, Case, EvidenceItem
 
 MOST = 0.95
 MOST_OF_ONE_KIND = 0.75
@@ -48,12 +48,13 @@ _CLOCK_ERROR = timedelta(seconds=60)
 def of_cited(case: Case, cited: Iterable[str]) -> float:
     """How sure a cause is that rests on the cited evidence, from 0 to 0.95."""
     wanted = set(cited)
-    items = [item for item in case.beside_the_alert if item.id in wanted]
+    telling = _telling(case)
+    items = [item for item in telling if item.id in wanted]
     least = OF_THE_ALERT_ALONE if case.evidence[0].id in wanted else 0.0
     if not items:
         return least
     heaviest = max(item.weight for item in items)
-    available = max(item.weight for item in case.beside_the_alert)
+    available = max(item.weight for item in telling)
     agreement = 0.6 + 0.4 * (heaviest / available if available else 0.0)
     raw = (0.1 + 0.75 * _support(items) + 0.15 * _before(case, items)) * agreement
     return round(max(least, min(raw, _cap(items, heaviest))), 3)
@@ -69,9 +70,7 @@ def of_cause(case: Case, service: str | None, cited: Iterable[str]) -> float:
     if known is None:
         return round(of_cited(case, wanted) * (1.0 - first), 3)
     about = [
-        item
-        for item in case.beside_the_alert
-        if item.id in wanted and item.kind != SUSPECT and service_of(item) == service
+        item for item in _telling(case) if item.id in wanted and item.kind != SUSPECT and service_of(item) == service
     ]
     sure = 1.0 - (1.0 - known) * (1.0 - _CORROBORATION * _support(about))
     return round(min(sure, MOST_WHEN_WEAK if known < _HARDLY_SUSPECT else MOST), 3)
@@ -82,10 +81,11 @@ def without_model(case: Case) -> float:
 
     At most 0.35, unless it is a suspect: its chance needs nobody's reasoning.
     """
-    first = case.beside_the_alert[0] if case.beside_the_alert else None
+    telling = _telling(case)
+    first = telling[0] if telling else None
     if first is not None and first.kind == SUSPECT and (known := chance(first)) is not None:
         return round(min(known, MOST), 3)
-    strongest = case.beside_the_alert[:3]
+    strongest = telling[:3]
     if not strongest:
         return 0.05
     return round(min(MOST_WITHOUT_MODEL, 0.5 * of_cited(case, (item.id for item in strongest))), 3)
@@ -94,6 +94,11 @@ def without_model(case: Case) -> float:
 def when_unknown(case: Case) -> float:
     """How far the listed evidence explains the alert when the model found no cause in it, at most 0.2."""
     return min(MOST_WHEN_UNKNOWN, without_model(case))
+
+
+def _telling(case: Case) -> list[EvidenceItem]:
+    """The evidence beside the alert; a runbook says what to do about a cause, and is no sign of it."""
+    return [item for item in case.beside_the_alert if item.kind != RUNBOOK]
 
 
 def _support(items: list[EvidenceItem]) -> float:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from llm import severity
 from llm.fence import neutral
+from llm.similar import lexemes
 from llm.wording import clipped
 
 _MOST_NAMES = 200
@@ -48,9 +49,9 @@ class Picture:
         return not (set(self.services) <= set(other.services) and set(self.alert_names) <= set(other.alert_names))
 
     @property
-    def words(self) -> str:
-        """What the incident is to be found by later."""
-        return " ".join((self.title, *self.alert_names, *self.services, self.said))
+    def lexemes(self) -> list[str]:
+        """The words that the incident is found by later."""
+        return lexemes((self.title, *self.alert_names, *self.services, self.said))
 
 
 def picture(member: Member) -> Picture:

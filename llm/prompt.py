@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from llm.culprits import NOBODY, blamable
-from llm.evidence import Case, EvidenceItem, Fact
+from llm.evidence import RUNBOOK, Case, EvidenceItem, Fact
 from llm.fence import CLOSING, OPENING, fenced, neutral
 from llm.relevance import identity
 from llm.tokens import clip, estimate
@@ -20,7 +20,7 @@ TEMPLATE_TOKENS = 64  # what the model's own chat template adds around two messa
 _MESSAGE_TOKENS = 8
 _LABELS, _LABEL_TOKENS = 12, 30
 _ANNOTATIONS, _ANNOTATION_TOKENS = 6, 90
-_SUMMARY_TOKENS, _ITEM_TOKENS = 90, 160
+_SUMMARY_TOKENS, _RUNBOOK_TOKENS, _ITEM_TOKENS = 90, 140, 200
 _REASON_TOKENS = 60
 _SHARE_OF_THE_ALERT = 0.45  # of the room for data; the rest is for what may explain it
 
@@ -113,7 +113,7 @@ def _alert_parts(case: Case) -> Iterator[str]:
     severity = f", severity {clip(neutral(subject.severity), 12)}" if subject.severity else ""
     yield f"{alert.id} [alert] {clip(neutral(subject.alert_name), 60)}, {neutral(subject.status)}{severity}"
     if subject.incident:
-        yield f"it is the first of an incident: {clip(neutral(subject.incident), 60)}"
+        yield f"it belongs to an incident: {clip(neutral(subject.incident), 60)}"
     yield from _named("labels", _labels(subject.labels))
     if subject.description:
         yield f'description: "{clip(neutral(subject.description), _ANNOTATION_TOKENS)}"'
@@ -123,9 +123,10 @@ def _alert_parts(case: Case) -> Iterator[str]:
 
 
 def _item_parts(case: Case, item: EvidenceItem) -> Iterator[str]:
-    when = relative_time(item.at, case.subject.starts_at)
-    summary = clip(neutral(item.summary), _SUMMARY_TOKENS)
-    yield f'{item.id} [{clip(neutral(item.kind), 12)}] {when}: "{summary}"'
+    # A runbook is of no time.
+    when = f" {relative_time(item.at, case.subject.starts_at)}" if item.at or item.kind != RUNBOOK else ""
+    summary = clip(neutral(item.summary), _RUNBOOK_TOKENS if item.kind == RUNBOOK else _SUMMARY_TOKENS)
+    yield f'{item.id} [{clip(neutral(item.kind), 12)}]{when}: "{summary}"'
     yield from _named("labels", _labels(item.labels))
     yield from _named("facts", _facts(item.facts))
 

@@ -95,6 +95,10 @@ class Settings(BaseSettings):
         "whatever names the service.",
     )
 
+    runbooks: Path | None = Field(
+        None, description="Folder of Markdown files that tell what to do; their sections are shown with incidents."
+    )
+
     jwt_secret: SecretStr | None = Field(
         None, min_length=32, description="Signs access tokens; made at first start by `sensus up`."
     )

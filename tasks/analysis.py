@@ -10,7 +10,7 @@ from dataclasses import replace
 from sqlalchemy.orm import Session
 
 from db.models.analysis import AnalysisResult
-from db.queries import analyses, evidence, incidents
+from db.queries import analyses, evidence, incident_evidence, incidents
 from db.queries.analyses import AnalysisClaim, Answer
 from db.queries.incidents import Entry
 from llm.analysis import Analysis
@@ -134,7 +134,10 @@ def _case(task: SensusTask, claim: AnalysisClaim) -> Case | None:
     if claim.alert_id is None:
         return None
     with task.transaction() as session:
-        recorded = evidence.around(session, [claim.alert_id]).get(claim.alert_id)
+        incident_id = incident_evidence.incident_of(session, [claim.alert_id]).get(claim.alert_id)
+        recorded = None if incident_id else evidence.around(session, [claim.alert_id]).get(claim.alert_id)
+    if incident_id is not None:
+        return incident_case(task.database, incident_id, task.settings, about=claim.alert_id)
     return None if recorded is None else case_of(recorded, asked_at=times.now())
 
 
@@ -164,6 +167,7 @@ def _reused(case: Case, earlier: AnalysisResult) -> Analysis | None:
         mitigation=str(data.get("mitigation", "")),
         analysis=str(data.get("analysis", "")),
         cited=cited,
+        suspect=data.get("suspect"),
         confidence=earlier.confidence_score or 0.0,
         question_digest=str(earlier.question_digest),
         reason=data.get("reason"),

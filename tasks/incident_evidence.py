@@ -19,6 +19,7 @@ from sensus.settings import Settings
 from tasks import call_graph, change_evidence, suspects
 from tasks.change_evidence import ChangesMade
 from tasks.evidence import alert_summary, anomaly_facts, anomaly_summary, items_around, subject_of
+from tasks.recall import Near, recalled
 from tasks.suspects import Material, SuspectFound
 
 # That it is a member says more than what labels share, and less than that it explains the others.
@@ -39,24 +40,29 @@ class Gathered:
     changes: ChangesMade
 
 
-def incident_case(database: Database, incident_id: int, settings: Settings) -> Case | None:
-    """The question about an incident, with the evidence ranked and numbered; None when it is gone or empty."""
+def incident_case(database: Database, incident_id: int, settings: Settings, *, about: int | None = None) -> Case | None:
+    """The question about an incident, with the evidence ranked and numbered; None when it is gone or empty.
+
+    `about` is an alert of it that somebody asks about, in place of the one that leads it.
+    """
     with database.transaction() as session:
-        gathered = _gathered(session, incident_id, settings)
+        gathered = _gathered(session, incident_id, settings, about)
     if gathered is None:
         return None
+    recorded = gathered.recorded
     with metrics.timed(metrics.ranking_duration):
         found = suspects.ranked(gathered.material)
     with database.transaction() as session:
-        incidents.keep_suspects(
-            session, incident_id, gathered.recorded.incident.state, [suspect.as_data() for suspect in found]
-        )
-    items = (*_suspect_items(found, gathered.recorded), *_items(gathered, found, settings))
-    return number(_subject(gathered.recorded), items, asked_at=times.now())
+        known = list(recalled(session, recorded, found, Near()))
+        if about is None:
+            as_data = [suspect.as_data() for suspect in found]
+            incidents.keep_suspects(session, incident_id, recorded.incident.state, as_data)
+    items = (*_suspect_items(found, recorded), *_items(gathered, found, settings), *known)
+    return number(_subject(recorded), items, asked_at=times.now())
 
 
-def _gathered(session: Session, incident_id: int, settings: Settings) -> Gathered | None:
-    recorded = incident_evidence.of_incident(session, incident_id)
+def _gathered(session: Session, incident_id: int, settings: Settings, about: int | None) -> Gathered | None:
+    recorded = incident_evidence.of_incident(session, incident_id, about=about)
     if recorded is None or not (recorded.lead or recorded.anomalies):
         return None
     lead = recorded.lead

@@ -313,7 +313,7 @@ def _row(shown: Picture) -> PictureRow:
         labels=shown.labels,
         services=shown.services,
         alert_names=shown.alert_names,
-        words=shown.words,
+        lexemes=shown.lexemes,
     )
 
 

@@ -48,13 +48,16 @@ _STRONGEST_ANOMALIES = text(
 _COUNT = text("SELECT count(*) FROM incident_alerts WHERE incident_id = :id")
 
 
-def of_incident(session: Session, incident_id: int) -> IncidentRecorded | None:
-    """The incident with its members; None when it is gone."""
+def of_incident(session: Session, incident_id: int, *, about: int | None = None) -> IncidentRecorded | None:
+    """The incident with its members, led by the alert that it is asked `about`; None when either is gone."""
     incident = session.scalar(select(Incident).where(Incident.id == incident_id))
     if incident is None:
         return None
     given: dict[str, Any] = {"id": incident_id}
-    lead = None if incident.lead_alert_id is None else session.get(Alert, incident.lead_alert_id)
+    lead_id = about or incident.lead_alert_id
+    lead = None if lead_id is None else session.get(Alert, lead_id)
+    if about is not None and lead is None:
+        return None
     return IncidentRecorded(
         incident=incident,
         lead=lead,

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, union
 from sqlalchemy.orm import Session
 
 from db.models.alert import Alert
+from db.models.analysis import AnalysisFeedback, AnalysisResult
 from db.models.incident import Incident, IncidentAlert, IncidentAnomaly, IncidentHistory
 from db.queries import analysis_reads
 from db.queries.analysis_reads import Found
@@ -58,6 +59,7 @@ class IncidentStory:
     anomalies: list[Found]
     timeline: list[IncidentHistory]  # oldest first
     analysis: Found | None
+    feedback: list[AnalysisFeedback] = field(default_factory=list)  # newest first
     alert_ids: list[int] = field(default_factory=list)
 
 
@@ -108,6 +110,7 @@ def story(session: Session, incident_id: int) -> IncidentStory:
         anomalies=_anomalies(session, incident_id),
         timeline=sorted(newest, key=lambda entry: (entry.at, entry.id)),
         analysis=analysis_reads.of_incident(session, incident_id),
+        feedback=_feedback(session, incident_id),
         alert_ids=list(session.scalars(ids.order_by(IncidentAlert.alert_id).limit(20 * MOST_TOLD))),
     )
 
@@ -133,6 +136,17 @@ def known(session: Session, incident_id: int) -> None:
     """Raises NotFound when there is no such incident."""
     if session.scalar(select(Incident.id).where(Incident.id == incident_id)) is None:
         raise NotFound(f"there is no incident {incident_id}")
+
+
+def _feedback(session: Session, incident_id: int) -> list[AnalysisFeedback]:
+    """What people said of its analyses, and of those of its alerts."""
+    of_alerts = select(IncidentAlert.alert_id).where(IncidentAlert.incident_id == incident_id)
+    judged = union(
+        select(AnalysisResult.id).where(AnalysisResult.incident_id == incident_id),
+        select(AnalysisResult.id).where(AnalysisResult.alert_id.in_(of_alerts)),
+    )
+    query = select(AnalysisFeedback).where(AnalysisFeedback.analysis_id.in_(judged))
+    return list(session.scalars(query.order_by(AnalysisFeedback.id.desc()).limit(MOST_TOLD)))
 
 
 def _anomalies(session: Session, incident_id: int) -> list[Found]:

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import Text, cast, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from db.models.analysis import ANOMALY, LLM
@@ -32,7 +33,7 @@ class PictureRow:
     labels: Mapping[str, str]
     services: Sequence[str]
     alert_names: Sequence[str]
-    words: str  # what it is found by later
+    lexemes: Sequence[str]  # the words that it is found by later
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,5 +280,5 @@ def _columns(picture: PictureRow) -> dict[str, Any]:
         "labels": dict(picture.labels),
         "services": list(picture.services),
         "alert_names": list(picture.alert_names),
-        "search": func.to_tsvector("simple", picture.words),
+        "search": func.array_to_tsvector(cast(list(picture.lexemes), ARRAY(Text))),
     }

@@ -10,7 +10,7 @@ from db.queries.incident_reads import IncidentStory, JoinedAlert, Sized
 from web.arguments import StrictSchema
 from web.pages import PageSchema
 from web.schemas.alerts import AlertAnswer
-from web.schemas.analyses import AnalysisAnswer
+from web.schemas.analyses import AnalysisAnswer, FeedbackAnswer
 from web.schemas.anomalies import AnomalyAnswer
 from web.schemas.fields import NAME_LENGTH, Moment, Number, Text
 
@@ -101,6 +101,7 @@ class IncidentAnswer(Schema):
                 "anomalies": given.anomalies,
                 "timeline": given.timeline,
                 "analysis": given.analysis,
+                "feedback": given.feedback,
             }
         return told
 
@@ -128,6 +129,7 @@ class IncidentStoryAnswer(IncidentAnswer):
     anomalies = fields.List(fields.Nested(AnomalyAnswer), metadata={"description": "Newest first, 500 at most"})
     timeline = fields.List(fields.Nested(EntryAnswer), metadata={"description": "Oldest first, the newest 500"})
     analysis = fields.Nested(AnalysisAnswer, allow_none=True)
+    feedback = fields.List(fields.Nested(FeedbackAnswer), metadata={"description": "Newest first"})
 
 
 class IncidentsAnswer(Schema):
