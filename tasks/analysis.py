@@ -15,17 +15,17 @@ from db.queries.analyses import AnalysisClaim, Answer
 from db.queries.incidents import Entry
 from llm.analysis import Analysis
 from llm.analyst import Analyst
-from llm.breaker import Breaker
-from llm.client import OllamaClient, Reply
+from llm.breaker import Breakers
+from llm.client import Client, Reply
 from llm.errors import LLMError, ModelBusy, ModelMissing, ModelRefused, ModelUnreachable
 from llm.evidence import Case
 from llm.evidence_only import evidence_only
 from sensus import logs, metrics, times
-from sensus.settings import Settings
 from tasks.app import app
 from tasks.base import SensusTask, pause_s
 from tasks.evidence import as_answer, case_of
 from tasks.incident_evidence import incident_case
+from tasks.model_server import model_server
 
 log = logs.get_logger(__name__)
 
@@ -37,16 +37,16 @@ _ASKING = "the model is being asked"
 # What tells of the server and nothing of the question.
 _BLAMELESS = (ModelUnreachable, ModelMissing, ModelBusy, ModelRefused)
 
-_breakers: dict[int, Breaker] = {}
+_breakers: dict[int, Breakers] = {}
 
 
 class Asked:
-    """The model's client for one analysis, and what became of it: asked at all, and its last error."""
+    """The client of one model for one analysis, and what became of it: asked at all, and its last error."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._client = OllamaClient(settings.ollama_url, settings.llm_model, num_ctx=settings.llm_num_ctx)
-        self.model = self._client.model
-        self.num_ctx = self._client.num_ctx
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.model = client.model
+        self.num_ctx = client.num_ctx
         self.was_asked = False
         self.error: LLMError | None = None
 
@@ -90,8 +90,8 @@ def _explain(task: SensusTask, claim: AnalysisClaim) -> None:
     case = _case(task, claim)
     if case is None:
         return  # what it is about went with the retention, and the analysis with it
-    client = Asked(task.settings)
-    analyst = Analyst(client, budget_s=task.settings.llm_deadline_s, breaker=_breaker())
+    clients = [Asked(client) for client in model_server(task.settings).clients()]
+    analyst = Analyst(*clients, budget_s=task.settings.llm_deadline_s, breakers=_breakers_of_this_process())
     digest = analyst.digest(case)
     with task.transaction() as session:
         if claim.was_pending:
@@ -106,8 +106,9 @@ def _explain(task: SensusTask, claim: AnalysisClaim) -> None:
     with task.transaction() as session:
         answer = _marked(session, claim, answer)
         if analysis.outcome == "evidence_only":
+            blameless = all(client.is_blameless for client in clients)
             kept = analyses.finish_for_now(
-                session, claim, answer, pause_s=_rest_s(claim, client), blameless=client.is_blameless
+                session, claim, answer, pause_s=_rest_s(claim, blameless=blameless), blameless=blameless
             )
         else:
             kept = analyses.finish(session, claim, answer)
@@ -174,12 +175,12 @@ def _reused(case: Case, earlier: AnalysisResult) -> Analysis | None:
     )
 
 
-def _rest_s(claim: AnalysisClaim, client: Asked) -> float:
-    if client.is_blameless:
+def _rest_s(claim: AnalysisClaim, *, blameless: bool) -> float:
+    if blameless:
         return 0.0  # the sweep asks again as soon as the server answers
     return min(_FIRST_REST_S * 2.0 ** (claim.failures - 1), _LONGEST_REST_S)
 
 
-def _breaker() -> Breaker:
-    # One for each process; a forked child must not inherit a lock that its parent may hold.
-    return _breakers.setdefault(os.getpid(), Breaker())
+def _breakers_of_this_process() -> Breakers:
+    # A forked child must not inherit a lock that its parent may hold.
+    return _breakers.setdefault(os.getpid(), Breakers())

@@ -19,7 +19,8 @@ from sensus.settings import Settings
 from tasks import call_graph, change_evidence, suspects
 from tasks.change_evidence import ChangesMade
 from tasks.evidence import alert_summary, anomaly_facts, anomaly_summary, items_around, subject_of
-from tasks.recall import Near, recalled
+from tasks.meaning import near_to
+from tasks.recall import recalled, said_of
 from tasks.suspects import Material, SuspectFound
 
 # That it is a member says more than what labels share, and less than that it explains the others.
@@ -52,8 +53,9 @@ def incident_case(database: Database, incident_id: int, settings: Settings, *, a
     recorded = gathered.recorded
     with metrics.timed(metrics.ranking_duration):
         found = suspects.ranked(gathered.material)
+    near = near_to(database, settings, incident_id, said_of(recorded))
     with database.transaction() as session:
-        known = list(recalled(session, recorded, found, Near()))
+        known = list(recalled(session, recorded, found, near))
         if about is None:
             as_data = [suspect.as_data() for suspect in found]
             incidents.keep_suspects(session, incident_id, recorded.incident.state, as_data)

@@ -1,4 +1,4 @@
-"""Keep what is known of runbooks as the files in their folder are."""
+"""Keep what is known of runbooks as the files in their folder are, and make vectors of them and of past incidents."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from llm.markdown import sections
 from sensus import logs, metrics
 from tasks.app import app
 from tasks.base import SensusTask
+from tasks.meaning import make_vectors
 
 log = logs.get_logger(__name__)
 
@@ -26,27 +27,28 @@ _READING = b"1"
 
 @app.task(base=SensusTask, bind=True)
 def synchronise(self: SensusTask) -> None:
-    """Read the files that are new or changed, and forget those that are gone."""
-    folder = self.settings.runbooks
+    """Read the files that are new or changed, forget those that are gone, and make the vectors that are missing."""
     with exclusive.alone(self.database, exclusive.RUNBOOKS) as is_alone:
-        if not is_alone:
-            return
-        with self.transaction() as session:
-            known = runbooks.digests(session)
-        if folder is None:
-            found: dict[str, Path] = {}
-        elif folder.is_dir():
-            found = dict(_files(folder))
-        else:
-            # A folder that is not mounted at the moment has not lost its files.
-            log.warning("runbooks_unreadable", folder=str(folder))
-            return
-        for name in known.keys() - found.keys():
-            with self.transaction() as session:
-                runbooks.remove(session, name)
-            metrics.runbooks.labels("removed").inc()
-        for name, path in found.items():
-            _read(self, name, path, known.get(name))
+        if is_alone:
+            _follow(self)
+            make_vectors(self.database, self.settings)
+
+
+def _follow(task: SensusTask) -> None:
+    folder = task.settings.runbooks
+    if folder is not None and not folder.is_dir():
+        # A folder that is not mounted at the moment has not lost its files.
+        log.warning("runbooks_unreadable", folder=str(folder))
+        return
+    found = {} if folder is None else dict(_files(folder))
+    with task.transaction() as session:
+        known = runbooks.digests(session)
+    for name in known.keys() - found.keys():
+        with task.transaction() as session:
+            runbooks.remove(session, name)
+        metrics.runbooks.labels("removed").inc()
+    for name, path in found.items():
+        _read(task, name, path, known.get(name))
 
 
 def _read(task: SensusTask, name: str, path: Path, known_digest: str | None) -> None:

@@ -9,7 +9,6 @@ from functools import partial
 
 from db import exclusive, outbox
 from db.queries import analyses, models, partitions, progress, runs, stale, upkeep
-from llm.client import ping
 from llm.errors import LLMError
 from sensus import audit, logs, metrics
 from tasks import signatures
@@ -17,6 +16,7 @@ from tasks.answering import answer_incidents, answer_meanwhile
 from tasks.app import app
 from tasks.base import SensusTask
 from tasks.in_force import bring_builtin
+from tasks.model_server import model_server
 
 log = logs.get_logger(__name__)
 
@@ -198,7 +198,8 @@ def _stale(task: SensusTask) -> int:
 
 def _model_answers(task: SensusTask) -> bool:
     try:
-        return ping(task.settings.ollama_url, task.settings.llm_model, timeout_s=_PING_S).has_model
+        server = model_server(task.settings)
+        return server.ping(timeout_s=_PING_S).has_any(server.models)
     except LLMError:
         return False
 

@@ -17,7 +17,7 @@ from db.cli import revision_is_current
 from db.queries import unfinished
 from sensus.breaker import Guard
 from sensus.errors import Unavailable
-from sensus.health import Check, Pings, Status, ollama_ping
+from sensus.health import Check, Pings, Status, model_ping
 from web import processes
 from web.resources import Resources
 
@@ -42,7 +42,7 @@ class Probes:
         self._redis = Guard("redis", limit_s=_LIMIT_S, rest_s=0.5, threads=4)
         self._workers = Guard("workers", limit_s=_LIMIT_S, rest_s=_KEPT_S, threads=2)
         settings = resources.settings
-        self._ollama = _kept(lambda: ollama_ping(settings.ollama_url, settings.llm_model))
+        self._ollama = _kept(lambda: model_ping(settings))
         self._answering = _kept(lambda: self._workers.call(_workers_ping))
         self._pings = Pings(
             {

@@ -280,5 +280,6 @@ def _columns(picture: PictureRow) -> dict[str, Any]:
         "labels": dict(picture.labels),
         "services": list(picture.services),
         "alert_names": list(picture.alert_names),
+        "embedded_by": None,  # its vector was one of other words
         "search": func.array_to_tsvector(cast(list(picture.lexemes), ARRAY(Text))),
     }

@@ -261,9 +261,7 @@ def test_the_state_of_an_incident_is_explained_by_the_model_and_told_in_its_time
     assert row.analysis_data["outdated"] is False
     entry = session.scalars(select(IncidentHistory)).one()
     assert (entry.change, entry.facts["analysis_id"], entry.facts["state"]) == ("analysed", waiting, 1)
-    assert (
-        "it is the first of an incident: 1 alert of 1 service" in with_model.requests[0].body["messages"][1]["content"]
-    )
+    assert "it belongs to an incident: 1 alert of 1 service" in with_model.requests[0].body["messages"][1]["content"]
 
 
 def test_an_answer_to_a_state_that_is_over_is_kept_and_marked(with_model: OllamaServer, session: Session) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from sensus import metrics, times
 from tests.factories import alert as message
 from tests.factories import alertmanager_webhook
 from tests.integration.tasks.conftest import Sent
+from tests.ollama_server import OllamaServer
 
 Change = Callable[..., None]
 
@@ -223,3 +224,65 @@ def test_a_runbook_alone_makes_nothing_surer(writer: FlaskClient, sent: Sent, se
     incident = settled(session)
     assert evidence_of(session, incident, "runbook")
     assert analysis_of(session, incident).confidence_score == 0.05
+
+
+# By their meaning, with a model that makes vectors.
+
+
+@pytest.fixture
+def model(change: Change) -> Iterator[OllamaServer]:
+    from tasks import meaning
+
+    meaning._breakers.clear()
+    with OllamaServer(models=("llama2", "nomic-embed-text"), embedding=("nomic-embed-text",)) as server:
+        change(ollama_url=server.url, embed_model="nomic-embed-text")
+        yield server
+    meaning._breakers.clear()
+
+
+def vectors(session: Session) -> int:
+    return session.scalar(select(func.count(RunbookSection.id)).where(RunbookSection.embedding.is_not(None))) or 0
+
+
+def test_each_section_and_each_incident_that_is_over_gets_a_vector_once(
+    writer: FlaskClient, sent: Sent, session: Session, change: Change, tmp_path: Path, model: OllamaServer
+) -> None:
+    past(writer, session, "HighLatency", "checkout")
+    files(tmp_path, a="# One\nfirst\n# Two\nsecond", b="")
+    read(change, tmp_path)
+    assert vectors(session) == 3
+    made = session.execute(select(Incident.embedded_by, func.length(Incident.embedding))).one()
+    assert tuple(made) == ("nomic-embed-text", 4 * 64)
+    asked = len(model.embedded)
+    read(change, tmp_path)
+    assert len(model.embedded) == asked, "what has a vector is not sent again"
+    files(tmp_path, a="# One\nfirst, mended")
+    read(change, tmp_path)
+    assert vectors(session) == 2
+
+
+def test_what_is_near_by_its_meaning_weighs_more(
+    writer: FlaskClient, sent: Sent, session: Session, change: Change, tmp_path: Path, model: OllamaServer
+) -> None:
+    # Full-text search leaves the small words out, on which the stand-in's vectors go as well as on all others.
+    files(tmp_path, a="# Basket\nwhat it is that was there and is not", b="# Other\nlogs of the mailer")
+    read(change, tmp_path)
+    said = {"summary": "what it is that was there and is not, of the basket"}
+    fire(writer, "Sluggish", "shop", annotations=said)
+    by_meaning = evidence_of(session, settled(session), "runbook")
+    change(embed_model=None)
+    fire(writer, "Sluggish", "store", annotations=said)
+    by_words = evidence_of(session, settled(session), "runbook")
+    weights = [{item["facts"]["heading"]: item["weight"] for item in found} for found in (by_meaning, by_words)]
+    assert weights[0]["Basket"] > weights[1].get("Basket", 0.0)
+
+
+def test_without_the_model_there_is_all_but_the_meaning(
+    writer: FlaskClient, sent: Sent, session: Session, books: Path, change: Change, model: OllamaServer
+) -> None:
+    change(embed_model="not-installed")
+    read(change, books)
+    assert vectors(session) == 0
+    fire(writer, "HighLatency", "checkout")
+    found = evidence_of(session, settled(session), "runbook")
+    assert found[0]["facts"]["heading"] == "High latency"
