@@ -18,7 +18,6 @@ from sensus import audit, logs
 from tasks.alertmanager import Listed, Reading, Told, together, without_credentials
 
 ACTOR = "reconciler"
-_TOLD_IDS = 100
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -132,11 +131,13 @@ class Comparison:
         changed = [*changes.stored, *changes.reopened, *changes.resolved]
         outbox.add(
             session,
-            stream=audit.RAW,
-            type="alert",
-            facts={"created": counts.pop("stored"), **counts, "alert_ids": changed[:_TOLD_IDS]},
-            request_id=self._request_id,
-            actor=ACTOR,
+            outbox.NewEntry(
+                stream=audit.RAW,
+                type="alert",
+                facts={"created": counts.pop("stored"), **counts, "alert_ids": changed[: outbox.MOST_IDS]},
+                request_id=self._request_id,
+                actor=ACTOR,
+            ),
         )
 
 

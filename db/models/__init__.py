@@ -7,7 +7,7 @@ from db.models.incident import Incident, IncidentAlert, IncidentAnomaly, Inciden
 from db.models.listing import AlertListing, AlertmanagerReading
 from db.models.model_version import ModelVersion, TaskRun
 from db.models.runbook import RunbookSection
-from db.models.sample import NewSeriesCount, Series, SeriesProgress, samples, scores
+from db.models.sample import NewSeriesCount, SampleArrival, Series, SeriesProgress, samples, scores
 from db.models.topology import TopologyEdge
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "OutboxEntry",
     "Quarantined",
     "RunbookSection",
+    "SampleArrival",
     "Series",
     "SeriesProgress",
     "TaskRun",

@@ -8,10 +8,13 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from db import direct
+from db.direct import Within
 from db.models.analysis import LLM
+from db.queries import outbox
 from db.queries.episodes import Episode, Identity, KnownEpisode, Message, gather, without_start
 
 
@@ -24,6 +27,11 @@ class Stored:
     duplicates: int = 0
     alert_ids: list[int] = field(default_factory=list)  # each once, in the order of the messages
     analysis_ids: list[int] = field(default_factory=list)
+
+    @property
+    def accepted(self) -> int:
+        """The number of the messages."""
+        return self.created + self.updated + self.duplicates
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,30 @@ def store(
     )
 
 
+def store_new(
+    within: Within, messages: Sequence[Message], entry: outbox.NewEntry, *, received_at: datetime
+) -> Stored | None:
+    """Store messages of which each is believed to open an episode, with their audit entry, in one statement.
+
+    To the facts of the entry come the ids. None, and nothing is stored, when an episode was there already.
+    """
+    episodes = gather(messages, {}, received_at)
+    given = {"rows": _as_json([_row(episode) for episode in episodes]), "received_at": received_at, **entry.columns()}
+    try:
+        inserted = direct.execute(within, _INSERT_ALL, given).fetchall()
+    except IntegrityError as error:
+        if getattr(error.orig, "sqlstate", None) != direct.DUPLICATE:
+            raise
+        return None
+    positions = {episode.identity: episode.position for episode in episodes}
+    inserted.sort(key=lambda row: positions[row[1], row[2]])
+    return Stored(
+        created=len(inserted),
+        alert_ids=[id_ for id_, *_ in inserted],
+        analysis_ids=[analysis_id for *_, analysis_id in inserted if analysis_id is not None],
+    )
+
+
 _INCOMING = """
     json_to_recordset(%(rows)s::json) AS r (
         fingerprint text, starts_at timestamptz, status text, alert_name text, severity text, description text,
@@ -74,7 +106,7 @@ _INCOMING = """
 """
 
 # The history of a new row and the analysis that it asks for come with it.
-_INSERT = f"""
+_INSERT_ROWS = f"""
     WITH incoming AS MATERIALIZED (SELECT * FROM {_INCOMING}), inserted AS (
         INSERT INTO alerts (
             fingerprint, starts_at, status, alert_name, severity, description, labels, annotations,
@@ -86,7 +118,7 @@ _INSERT = f"""
             generator_url, group_key, extra, messages, %(received_at)s
         FROM incoming
         ORDER BY fingerprint, starts_at
-        ON CONFLICT (fingerprint, starts_at) DO NOTHING
+        {{on_conflict}}
         RETURNING id, fingerprint, starts_at, status
     ), history AS (
         INSERT INTO alert_history (alert_id, change, actor, request_id)
@@ -98,11 +130,21 @@ _INSERT = f"""
         INSERT INTO ai_analysis_results (alert_id, analysis_type, status, automatic, request_id)
         SELECT id, '{LLM}', 'pending', true, %(request_id)s FROM inserted WHERE status = 'firing' ORDER BY id
         RETURNING id, alert_id
-    )
+    ){{also}}
     SELECT inserted.id, fingerprint, starts_at, asked.id
     FROM inserted LEFT JOIN asked ON asked.alert_id = inserted.id
     ORDER BY inserted.id
     """  # noqa: S608 (only constants of this module are put together)
+_INSERT = _INSERT_ROWS.format(on_conflict="ON CONFLICT (fingerprint, starts_at) DO NOTHING", also="")
+_INSERT_ALL = _INSERT_ROWS.format(
+    on_conflict="",
+    also=f""", entry AS (
+        INSERT INTO audit_outbox (stream, type, facts, request_id, actor)
+        SELECT %(stream)s, %(type)s, %(facts)s::jsonb || jsonb_build_object('alert_ids', to_jsonb(ARRAY(
+            SELECT id FROM inserted ORDER BY id LIMIT {outbox.MOST_IDS}
+        ))), %(request_id)s, %(actor)s
+    )""",  # noqa: S608 (only constants of this module are put together)
+)
 
 # The rows are locked in one order, and read in the same step: what another request commits
 # while this one waits for its lock is seen, so each change of state is told once.

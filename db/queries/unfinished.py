@@ -8,15 +8,16 @@ from sqlalchemy.orm import Session
 from db.models.access import OutboxEntry
 from db.models.analysis import AnalysisResult
 from db.models.model_version import TaskRun
-from db.models.sample import SeriesProgress
+from db.models.sample import SampleArrival, SeriesProgress
 
 _OPEN = ("pending", "running")
 
 
 def counts(session: Session) -> dict[str, int]:
-    """Series, analyses, runs and audit entries that wait, by kind."""
+    """Requests whose samples are not noted, series, analyses, runs and audit entries that wait, by kind."""
     row = session.execute(
         select(
+            _count(select(func.count(SampleArrival.id))).label("arrivals"),
             _count(select(func.count()).select_from(SeriesProgress).where(_unscored())).label("series"),
             _count(select(func.count(AnalysisResult.id)).where(AnalysisResult.status.in_(_OPEN))).label("analyses"),
             _count(select(func.count(TaskRun.id)).where(TaskRun.state.in_(_OPEN))).label("runs"),
@@ -40,6 +41,7 @@ def oldest_age_s(session: Session) -> float:
             select(func.extract("epoch", func.now() - func.min(TaskRun.created_at))).where(TaskRun.state.in_(_OPEN))
         ),
         _count(select(func.extract("epoch", func.now() - func.min(OutboxEntry.at)))),
+        _count(select(func.extract("epoch", func.now() - func.min(SampleArrival.stored_at)))),
     )
     oldest = session.scalar(select(func.greatest(*ages)))
     return max(0.0, float(oldest or 0.0))

@@ -159,5 +159,7 @@ def test_a_database_of_another_release_is_not_ready(client: FlaskClient, session
 
 def test_the_outbox_is_counted_as_waiting(database: Database) -> None:
     with database.transaction() as session:
-        outbox.add(session, stream="metrics:raw", type="alert", facts={}, request_id="a", actor="user:x")
+        outbox.add(
+            session, outbox.NewEntry(stream="metrics:raw", type="alert", facts={}, request_id="a", actor="user:x")
+        )
         assert outbox.waiting(session) == 1
