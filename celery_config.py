@@ -14,6 +14,10 @@ RECONCILE_EVERY_S = 20.0
 ANSWER_EVERY_S = 5.0
 # An anomaly whose knock was lost is told this late at most, and an end is seen within it.
 TELL_EVERY_S = 10.0
+# What a lost knock left behind joins its incident, and an incident that is over is told so, within this.
+GROUP_EVERY_S = 5.0
+LEARN_EVERY_S = 20.0
+READ_RUNBOOKS_EVERY_S = 60.0
 
 QUEUES = ("anomaly", "llm", "maintenance")
 
@@ -27,6 +31,9 @@ task_routes = {
     "tasks.upkeep.*": {"queue": "maintenance"},
     "tasks.reconciler.*": {"queue": "maintenance"},
     "tasks.anomaly_alerts.*": {"queue": "maintenance"},
+    "tasks.grouping.*": {"queue": "maintenance"},
+    "tasks.topology.*": {"queue": "maintenance"},
+    "tasks.runbooks.*": {"queue": "maintenance"},
 }
 
 include = [
@@ -38,6 +45,9 @@ include = [
     "tasks.upkeep",
     "tasks.reconciler",
     "tasks.anomaly_alerts",
+    "tasks.grouping",
+    "tasks.topology",
+    "tasks.runbooks",
 ]
 
 task_serializer = "json"
@@ -83,6 +93,11 @@ beat_schedule = {
         "schedule": ANSWER_EVERY_S,
         "options": {"expires": ANSWER_EVERY_S},
     },
+    "put alerts into incidents": {
+        "task": "tasks.grouping.group",
+        "schedule": GROUP_EVERY_S,
+        "options": {"expires": GROUP_EVERY_S},
+    },
     "compare with the list of the Alertmanager": {
         "task": "tasks.reconciler.reconcile",
         # An alert that is over is listed no more, so one that lives shorter than this may never be seen.
@@ -93,6 +108,17 @@ beat_schedule = {
         "task": "tasks.anomaly_alerts.tell",
         "schedule": TELL_EVERY_S,
         "options": {"expires": TELL_EVERY_S},
+    },
+    "learn who calls whom": {
+        "task": "tasks.topology.learn",
+        "schedule": LEARN_EVERY_S,
+        "options": {"expires": LEARN_EVERY_S},
+    },
+    "see again who calls whom": {"task": "tasks.topology.refresh", "schedule": crontab(minute="*/10")},
+    "read the runbooks": {
+        "task": "tasks.runbooks.synchronise",
+        "schedule": READ_RUNBOOKS_EVERY_S,
+        "options": {"expires": READ_RUNBOOKS_EVERY_S},
     },
     "make and drop partitions": {"task": "tasks.upkeep.keep_house", "schedule": crontab(hour=0, minute=30)},
     "retrain nightly": {"task": "tasks.training.start_training", "schedule": crontab(hour=2, minute=0)},

@@ -37,7 +37,7 @@ def run(_arguments: argparse.Namespace) -> int:
 
 def _pings(current: settings.Settings) -> dict[str, Callable[[], str]]:
     pings: dict[str, Callable[[], str]] = {
-        "ollama": lambda: health.ollama_ping(current.ollama_url, current.llm_model),
+        "ollama": lambda: health.model_ping(current),
         "database": lambda: _embedded("PostgreSQL"),
         "redis": lambda: _embedded("Redis"),
     }

@@ -92,9 +92,50 @@ class Settings(BaseSettings):
         25.0, ge=0, le=100_000, description="Hours without a repeat after which a firing alert is stale; 0: never."
     )
 
-    llm_model: str = Field("llama2", min_length=1, description="Name of the Ollama model.")
+    github_secret: SecretStr | None = Field(
+        None, min_length=8, description="Secret of the GitHub webhook that posts to /api/v1/events/github."
+    )
+
+    llm_model: str = Field(
+        "llama2", min_length=1, description="Name of the model, or of several by commas in the order of preference."
+    )
+    llm_url: str | None = Field(
+        None,
+        description="The model server, when it is not at SENSUS_OLLAMA_URL; one that speaks like OpenAI's mostly ends "
+        "with /v1.",
+    )
+    llm_key: SecretStr | None = Field(None, min_length=1, description="Key that the model server asks for.")
+    llm_api: Literal["ollama", "openai"] = Field(
+        "ollama", description="What the model server speaks: `ollama`, or `openai` as vLLM, llama.cpp and others do."
+    )
+    embed_model: str | None = Field(
+        None,
+        min_length=1,
+        description="Model of the same server that makes vectors of texts, so that runbooks and past incidents are "
+        "found by their meaning too.",
+    )
     llm_deadline_s: float = Field(120.0, gt=0, le=240, description="Longest wait for a model's answer, in seconds.")
     llm_num_ctx: int = Field(4096, ge=2048, description="Context window asked of the model, in tokens.")
+
+    incident_settle_s: float = Field(
+        4.0,
+        gt=0,
+        le=600,
+        description="Seconds without news after which the model is asked about an incident; longer the more often it "
+        "changed.",
+    )
+    service_labels: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Labels that name a service, by commas, looked at before the usual ones."
+    )
+    topology_labels: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Pairs of labels that tell of a call, caller>callee by commas, beside the usual ones; `service` is "
+        "whatever names the service.",
+    )
+
+    runbooks: Path | None = Field(
+        None, description="Folder of Markdown files that tell what to do; their sections are shown with incidents."
+    )
 
     jwt_secret: SecretStr | None = Field(
         None, min_length=32, description="Signs access tokens; made at first start by `sensus up`."
@@ -141,10 +182,24 @@ class Settings(BaseSettings):
             return cls.model_fields[info.field_name].default
         return value
 
-    @field_validator("trusted_proxies", "alertmanager_receivers", mode="before")
+    @field_validator("llm_url", "llm_key", "embed_model", "runbooks", mode="before")
+    @classmethod
+    def _blank_is_none(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("trusted_proxies", "alertmanager_receivers", "service_labels", "topology_labels", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return _listed(value) if isinstance(value, str) else value
+
+    @field_validator("topology_labels")
+    @classmethod
+    def _pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for part in value:
+            caller, _, callee = part.partition(">")
+            if not caller or not callee or ">" in callee:
+                raise ValueError("must be pairs such as client>server, by commas")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -190,12 +245,28 @@ class Settings(BaseSettings):
             raise ValueError(f"{PREFIX}ANOMALY_ALERTS is on, so {PREFIX}ALERTMANAGER_URL must be set")
         return self
 
-    @field_validator("ollama_url")
+    @field_validator("ollama_url", "llm_url")
     @classmethod
-    def _http(cls, value: str) -> str:
+    def _http(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("llm_model")
+    @classmethod
+    def _some_model(cls, value: str) -> str:
+        if not _listed(value):
+            raise ValueError("must name a model")
+        return value
+
+    @field_validator("llm_api")
+    @classmethod
+    def _has_an_address(cls, value: str, info: ValidationInfo) -> str:
+        if value == "openai" and not info.data.get("llm_url"):
+            raise ValueError("needs SENSUS_LLM_URL as well")
+        return value
 
     def require_database_url(self) -> str:
         """The database's address as SQLAlchemy takes it.  Raises ConfigurationError when none is set."""
@@ -209,6 +280,14 @@ class Settings(BaseSettings):
         if self.redis_url is None:
             raise ConfigurationError("SENSUS_REDIS_URL is not set; set it, or use `sensus up`, which brings its own")
         return _with_password(self.redis_url, self.redis_password)
+
+    def llm_models(self) -> tuple[str, ...]:
+        """The models that may be asked, the preferred one first."""
+        return _listed(self.llm_model)
+
+    def model_url(self) -> str:
+        """Where they are asked."""
+        return self.llm_url or self.ollama_url
 
     def alertmanager_urls(self) -> tuple[str, ...]:
         """The address of each Alertmanager, with its credentials and without a slash at its end; often none."""

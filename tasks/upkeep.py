@@ -9,14 +9,14 @@ from functools import partial
 
 from db import exclusive, outbox, packing
 from db.queries import analyses, arrivals, models, partitions, progress, runs, stale, upkeep
-from llm.client import ping
 from llm.errors import LLMError
 from sensus import audit, logs, metrics
 from tasks import signatures
+from tasks.answering import answer_incidents, answer_meanwhile
 from tasks.app import app
 from tasks.base import SensusTask
-from tasks.evidence import answer_meanwhile
 from tasks.in_force import bring_builtin
+from tasks.model_server import model_server
 
 log = logs.get_logger(__name__)
 
@@ -68,10 +68,12 @@ def sweep(self: SensusTask) -> None:
 
 @app.task(base=SensusTask, bind=True)
 def answer_unanswered(self: SensusTask) -> None:
-    """Show what the evidence alone supports wherever an alert would wait for the model."""
-    answered = answer_meanwhile(self.database, until=time.monotonic() + _ANSWERING_BUDGET_S)
+    """Show what the evidence alone supports, of every alert, and of every incident that would wait for the model."""
+    until = time.monotonic() + _ANSWERING_BUDGET_S
+    answered = answer_meanwhile(self.database, until=until)
+    answered += answer_incidents(self.database, self.settings, until=until)
     if answered:
-        log.info("alerts_answered_meanwhile", count=answered)
+        log.info("answered_meanwhile", count=answered)
 
 
 @app.task(base=SensusTask, bind=True)
@@ -202,7 +204,8 @@ def _stale(task: SensusTask) -> int:
 
 def _model_answers(task: SensusTask) -> bool:
     try:
-        return ping(task.settings.ollama_url, task.settings.llm_model, timeout_s=_PING_S).has_model
+        server = model_server(task.settings)
+        return server.ping(timeout_s=_PING_S).has_any(server.models)
     except LLMError:
         return False
 

@@ -4,9 +4,12 @@ from db.models.access import ApiKey, AuditRecord, Installation, OutboxEntry, Use
 from db.models.alert import Alert, AlertHistory, Quarantined
 from db.models.analysis import AnalysisFeedback, AnalysisResult, ChangeEvent
 from db.models.anomaly_alert import AnomalyAlert
+from db.models.incident import Incident, IncidentAlert, IncidentAnomaly, IncidentHistory, Notification
 from db.models.listing import AlertListing, AlertmanagerReading
 from db.models.model_version import ModelVersion, TaskRun
+from db.models.runbook import RunbookSection
 from db.models.sample import NewSeriesCount, SampleArrival, Series, SeriesProgress, samples, scores
+from db.models.topology import TopologyEdge
 
 __all__ = [
     "Alert",
@@ -19,15 +22,22 @@ __all__ = [
     "ApiKey",
     "AuditRecord",
     "ChangeEvent",
+    "Incident",
+    "IncidentAlert",
+    "IncidentAnomaly",
+    "IncidentHistory",
     "Installation",
     "ModelVersion",
     "NewSeriesCount",
+    "Notification",
     "OutboxEntry",
     "Quarantined",
+    "RunbookSection",
     "SampleArrival",
     "Series",
     "SeriesProgress",
     "TaskRun",
+    "TopologyEdge",
     "User",
     "samples",
     "scores",

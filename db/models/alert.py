@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import (
     TIMESTAMP,
     BigInteger,
+    Boolean,
     CheckConstraint,
     ForeignKey,
     Index,
@@ -15,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, query_expression
 
 from db.base import Base, BigId, CreatedAt, JsonObject, Labels, Moment
 from sensus.errors import Conflict
@@ -46,6 +47,8 @@ class Alert(Base):
     acknowledged_by: Mapped[str | None] = mapped_column(Text)
     acknowledgement_note: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[CreatedAt]
+    # Filled by the queries that ask for it.
+    incident_id: Mapped[int | None] = query_expression()
 
     __table_args__ = (
         UniqueConstraint("fingerprint", "starts_at"),
@@ -80,10 +83,13 @@ class AlertHistory(Base):
     actor: Mapped[str | None] = mapped_column(Text)
     note: Mapped[str | None] = mapped_column(Text)
     request_id: Mapped[str | None] = mapped_column(Text)
+    # Whether the alert's incident knows of it.
+    grouped: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
     __table_args__ = (
         CheckConstraint("change IN ('firing', 'resolved', 'reopened', 'stale', 'acknowledged')", name="change"),
         Index("idx_alert_history_alert_id", "alert_id", "id"),
+        Index("idx_alert_history_ungrouped", "id", postgresql_where=text("NOT grouped")),
     )
 
 

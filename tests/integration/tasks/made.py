@@ -81,12 +81,12 @@ def add_alert(
 
 
 def add_analysis(session: Session, alert: Alert, **values: Any) -> int:
-    """An analysis that waits, as ingest leaves it."""
+    """An analysis that waits, as a person's request leaves it."""
     row = AnalysisResult(
         alert_id=alert.id,
         analysis_type="llm_analysis",
         status=values.pop("status", "pending"),
-        automatic=values.pop("automatic", True),
+        automatic=values.pop("automatic", False),
         **values,
     )
     session.add(row)
