@@ -6,7 +6,9 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.models.access import OutboxEntry
+from db.models.alert import AlertHistory
 from db.models.analysis import AnalysisResult
+from db.models.incident import GroupingPosition
 from db.models.model_version import TaskRun
 from db.models.sample import SampleArrival, SeriesProgress
 
@@ -14,11 +16,12 @@ _OPEN = ("pending", "running")
 
 
 def counts(session: Session) -> dict[str, int]:
-    """Requests whose samples are not noted, series, analyses, runs and audit entries that wait, by kind."""
+    """Requests whose samples are not noted, series, changes of alerts, analyses, runs and audit entries, by kind."""
     row = session.execute(
         select(
             _count(select(func.count(SampleArrival.id))).label("arrivals"),
             _count(select(func.count()).select_from(SeriesProgress).where(_unscored())).label("series"),
+            _count(select(func.count(AlertHistory.id)).where(_not_taken_in())).label("alerts"),
             _count(select(func.count(AnalysisResult.id)).where(AnalysisResult.status.in_(_OPEN))).label("analyses"),
             _count(select(func.count(TaskRun.id)).where(TaskRun.state.in_(_OPEN))).label("runs"),
             _count(select(func.count(OutboxEntry.id))).label("audit"),
@@ -32,6 +35,7 @@ def oldest_age_s(session: Session) -> float:
     ages = (
         # A series that was never scored waits since it came; else since the time of its newest sample.
         _count(select(func.extract("epoch", func.now() - func.min(SeriesProgress.newest_at))).where(_unscored())),
+        _count(select(func.extract("epoch", func.now() - func.min(AlertHistory.at))).where(_not_taken_in())),
         _count(
             select(func.extract("epoch", func.now() - func.min(AnalysisResult.created_at))).where(
                 AnalysisResult.status.in_(_OPEN)
@@ -49,6 +53,10 @@ def oldest_age_s(session: Session) -> float:
 
 def _unscored() -> ColumnElement[bool]:
     return or_(SeriesProgress.scored_until.is_(None), SeriesProgress.newest_at > SeriesProgress.scored_until)
+
+
+def _not_taken_in() -> ColumnElement[bool]:
+    return AlertHistory.id > select(GroupingPosition.last_id).scalar_subquery()
 
 
 def _count(query: Select[int]) -> ColumnElement[int]:
