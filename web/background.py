@@ -36,7 +36,6 @@ class Knocks(Protocol):
     def score_series(self, *, series_ids: Sequence[int]) -> None: ...
     def analyse(self, *, analysis_ids: Sequence[int]) -> None: ...
     def group(self) -> None: ...
-    def answer(self) -> None: ...
     def train(self, *, run_id: uuid.UUID) -> None: ...
     def evaluate(self, *, run_id: uuid.UUID) -> None: ...
 
@@ -72,7 +71,7 @@ class Background:
             self._rouse()
 
     def knock_alerts(self) -> None:
-        """Tell the workers that alerts have changed: they join incidents, and have their evidence shown."""
+        """Tell the workers that alerts have changed: they have their evidence shown, and join incidents."""
         with self._lock:
             self._alerts_came = True
             self._rouse()
@@ -159,7 +158,6 @@ class Background:
             well &= noted
         if alerts_came:
             well &= self._send("group", lambda: self._knocks().group())
-            well &= self._send("answer", lambda: self._knocks().answer())
         if analyses:
             well &= self._send("analyse", lambda: self._knocks().analyse(analysis_ids=analyses))
         for kind, run_id in runs:

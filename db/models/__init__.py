@@ -4,7 +4,15 @@ from db.models.access import ApiKey, AuditRecord, Installation, OutboxEntry, Use
 from db.models.alert import Alert, AlertHistory, Quarantined
 from db.models.analysis import AnalysisFeedback, AnalysisResult, ChangeEvent
 from db.models.anomaly_alert import AnomalyAlert
-from db.models.incident import Incident, IncidentAlert, IncidentAnomaly, IncidentHistory, Notification
+from db.models.incident import (
+    GroupingPosition,
+    Incident,
+    IncidentAlert,
+    IncidentAnomaly,
+    IncidentHistory,
+    LateChange,
+    Notification,
+)
 from db.models.listing import AlertListing, AlertmanagerReading
 from db.models.model_version import ModelVersion, TaskRun
 from db.models.runbook import RunbookSection
@@ -22,11 +30,13 @@ __all__ = [
     "ApiKey",
     "AuditRecord",
     "ChangeEvent",
+    "GroupingPosition",
     "Incident",
     "IncidentAlert",
     "IncidentAnomaly",
     "IncidentHistory",
     "Installation",
+    "LateChange",
     "ModelVersion",
     "NewSeriesCount",
     "Notification",
