@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from db.models.access import OutboxEntry
 from db.models.analysis import AnalysisResult
+from db.models.incident import Notification
 from db.models.model_version import TaskRun
 from db.models.sample import SeriesProgress
 
@@ -14,20 +15,21 @@ _OPEN = ("pending", "running")
 
 
 def counts(session: Session) -> dict[str, int]:
-    """Series, analyses, runs and audit entries that wait, by kind."""
+    """Series, analyses, runs, audit entries and notifications that wait, by kind."""
     row = session.execute(
         select(
             _count(select(func.count()).select_from(SeriesProgress).where(_unscored())).label("series"),
             _count(select(func.count(AnalysisResult.id)).where(AnalysisResult.status.in_(_OPEN))).label("analyses"),
             _count(select(func.count(TaskRun.id)).where(TaskRun.state.in_(_OPEN))).label("runs"),
             _count(select(func.count(OutboxEntry.id))).label("audit"),
+            _count(select(func.count(Notification.id)).where(Notification.status == "waiting")).label("notifications"),
         )
     ).one()
     return {kind: int(count) for kind, count in row._mapping.items()}
 
 
 def oldest_age_s(session: Session) -> float:
-    """Seconds since the oldest of it was stored; 0 when all is done."""
+    """Seconds since the oldest of it was stored; 0 when all is done.  A chat server that is away is no lag of ours."""
     ages = (
         # A series that was never scored waits since it came; else since the time of its newest sample.
         _count(select(func.extract("epoch", func.now() - func.min(SeriesProgress.newest_at))).where(_unscored())),
