@@ -49,7 +49,7 @@ class SamplesCase:
     wire: Wire
     unit: str = "samples/s"
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:10])
-    _began: int = field(default_factory=lambda: int(time.time()) - _AGO_S)
+    began: int = field(default_factory=lambda: int(time.time()) - _AGO_S)
     _sent: int = 0
     _values: random.Random = field(default_factory=lambda: random.Random(7))
 
@@ -68,7 +68,7 @@ class SamplesCase:
         """At least so many samples, the next ones in time, for each sender."""
         each = math.ceil(count / self.per_request / SENDERS)
         first, self._sent = self._sent, self._sent + each
-        ats = [self._began + SCRAPE_EVERY_S * number for number in range(first, first + each)]
+        ats = [self.began + SCRAPE_EVERY_S * number for number in range(first, first + each)]
         return [[self._scrape(shard, at) for at in ats] for shard in range(SENDERS)]
 
     def acknowledged(self, answers: Sequence[Answer]) -> int:
@@ -105,11 +105,13 @@ def metric_name(number: int) -> str:
 
 
 def labels(run: str, number: int) -> dict[str, str]:
-    """Its labels, as an exporter on a machine has them."""
+    """Its labels, as an exporter on a machine has them, and a Prometheus that names its cluster and itself."""
     return {
+        "cluster": "eu-west-1",
         "device": f"disk{number % 7}",
         "instance": f"node-{number // METRICS_AN_INSTANCE}:9100",
         "job": "node",
+        "replica": "prometheus-0",
         "run": run,
     }
 

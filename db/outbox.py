@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from db.models.access import OutboxEntry
 from db.queries import outbox
 from db.session import Database
-from sensus.audit import Entry, Stream
+from sensus.audit import Entry
 from sensus.errors import Unavailable
 
 Append = Callable[[str, int, Sequence[Entry]], None]
@@ -31,18 +29,17 @@ def relay(database: Database, append: Append) -> int:
     """
     moved = 0
     with _alone(database):
-        with database.transaction() as session:
-            installation = str(outbox.installation(session))
         while True:
             with database.transaction() as session:
+                installation = str(outbox.installation(session))
                 batch = outbox.open_batch(session)
                 resumed = batch is not None
                 if batch is None:
                     batch = outbox.form_batch(session, BATCH_ENTRIES)
-                rows = outbox.entries(session, batch) if batch is not None else ()
+                rows = outbox.entries(session, batch) if batch is not None else []
             if batch is None:
                 return moved
-            append(installation, batch, [_entry(row) for row in rows])
+            append(installation, batch, rows)
             with database.transaction() as session:
                 outbox.remove(session, batch)
             moved += len(rows)
@@ -67,14 +64,3 @@ def _alone(database: Database) -> Iterator[Connection]:
                 connection.commit()
     except DBAPIError as error:
         raise Unavailable("the audit relay could not get at the database, or another one is busy") from error
-
-
-def _entry(row: OutboxEntry) -> Entry:
-    return Entry(
-        stream=cast(Stream, row.stream),
-        type=row.type,
-        facts=row.facts,
-        at=row.at,
-        request_id=row.request_id,
-        actor=row.actor,
-    )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -23,11 +22,11 @@ _LAST_BATCH = "sensus:audit:last_batch:"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of an audit stream.  `facts` are counts and ids, never a payload or a secret."""
+    """One line of an audit stream.  `data` is JSON: counts and ids, never a payload or a secret."""
 
     stream: Stream
     type: str
-    facts: Mapping[str, object]
+    data: str
     at: datetime
     request_id: str
     actor: str
@@ -36,7 +35,7 @@ class Entry:
         """The entry as Redis keeps it."""
         return {
             "type": self.type,
-            "data": json.dumps(self.facts, separators=(",", ":"), ensure_ascii=False),
+            "data": self.data,
             "ts": f"{times.to_epoch(self.at):.6f}",
             "request_id": self.request_id,
             "actor": self.actor,

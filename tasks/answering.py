@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -29,11 +29,48 @@ _ASIDE_S = 60.0
 log = logs.get_logger(__name__)
 
 
-def answer_meanwhile(database: Database, *, until: float) -> int:
-    """Give analyses of alerts that show nothing yet what the evidence supports, newest first; how many have it now.
+def answer_alerts(database: Database, requests: Mapping[int, str | None]) -> int:
+    """Give each of these alerts its own analysis, from the evidence alone, unless it has one; how many have it now.
 
-    In a storm of alerts the model takes hours for what this does in seconds. Ends when all have an answer, when
-    somebody else is at it, or with the portion in which the monotonic clock passes `until`.
+    `requests` are the ids of the requests that told of them, by the alert.
+    """
+    try:
+        return _answer_alerts(database, requests)
+    except Exception as error:
+        if isinstance(error, SoftTimeLimitExceeded) or may_pass(error):
+            raise
+        log.warning("alerts_answered_one_by_one", count=len(requests), error=type(error).__name__)
+    return sum(_answer_alert_alone(database, alert_id, request_id) for alert_id, request_id in requests.items())
+
+
+def _answer_alerts(database: Database, requests: Mapping[int, str | None]) -> int:
+    with database.transaction() as session:
+        without = analyses.without_own(session, requests)
+        if not without:
+            return 0
+        made = analyses.add_answered(session, _from_evidence(session, without), requests)
+    metrics.analyses.labels("evidence_only").inc(made)
+    return made
+
+
+def _answer_alert_alone(database: Database, alert_id: int, request_id: str | None) -> int:
+    """As `_answer_alerts`, of one; what fails is set aside, so that it holds up nobody."""
+    try:
+        return _answer_alerts(database, {alert_id: request_id})
+    except Exception as error:
+        if isinstance(error, SoftTimeLimitExceeded) or may_pass(error):
+            raise
+        log.exception("alert_not_answered", alert_id=alert_id)
+        with database.transaction() as session:
+            analyses.add_aside(session, alert_id, request_id=request_id, pause_s=_ASIDE_S)
+        return 0
+
+
+def answer_meanwhile(database: Database, *, until: float) -> int:
+    """Show what the evidence supports in analyses of alerts that wait and show nothing yet; how many have it now.
+
+    These are what people ask for while the model is busy, and what was set aside. Newest first; ends when all have an
+    answer, when somebody else is at it, or with the portion in which the monotonic clock passes `until`.
     """
     answered = 0
     while time.monotonic() < until:
@@ -84,16 +121,18 @@ def _answer_incident(database: Database, settings: Settings, analysis_id: int, i
 
 
 def _answer_all(session: Session, waiting: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    recorded = evidence.around(session, [alert_id for _, alert_id in waiting])
-    cases = {
-        analysis_id: case_of(recorded[alert_id], asked_at=times.now())
-        for analysis_id, alert_id in waiting
-        if alert_id in recorded
-    }
-    answers: dict[int, Answer] = {
-        analysis_id: as_answer(case, evidence_only(case, OF_AN_ALERT)) for analysis_id, case in cases.items()
-    }
-    return analyses.answer_meanwhile(session, answers)
+    answers = _from_evidence(session, [alert_id for _, alert_id in waiting])
+    found = {analysis_id: answers[alert_id] for analysis_id, alert_id in waiting if alert_id in answers}
+    return analyses.answer_meanwhile(session, found)
+
+
+def _from_evidence(session: Session, alert_ids: Sequence[int]) -> dict[int, Answer]:
+    """What the evidence alone supports, by the alert; one that went with the retention is left out."""
+    answers = {}
+    for alert_id, recorded in evidence.around(session, alert_ids).items():
+        case = case_of(recorded, asked_at=times.now())
+        answers[alert_id] = as_answer(case, evidence_only(case, OF_AN_ALERT))
+    return answers
 
 
 def _answer_alone(database: Database, analysis_id: int, alert_id: int) -> int:

@@ -18,7 +18,6 @@ from sensus import audit, logs
 from tasks.alertmanager import Listed, Reading, Told, together, without_credentials
 
 ACTOR = "reconciler"
-_TOLD_IDS = 100
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -33,7 +32,6 @@ class Changes:
     stored: list[int] = field(default_factory=list)
     reopened: list[int] = field(default_factory=list)
     resolved: list[int] = field(default_factory=list)
-    analysis_ids: list[int] = field(default_factory=list)  # that are asked for
     not_storable: int = 0
     back: list[str] = field(default_factory=list)  # addresses that answer again
 
@@ -104,7 +102,6 @@ class Comparison:
             raise Overtaken
         changes.not_storable = sum(one.told is None for one in unknown.values())
         changes.stored, changes.reopened = stored.alert_ids[: len(new)], list(again)
-        changes.analysis_ids = stored.analysis_ids
         ids = {identity: ours.alert_id for identity, ours in known.items()}
         ids |= dict(zip(new, changes.stored, strict=True))
         until = {id_: self._listed[identity].until for identity, id_ in ids.items()}
@@ -132,11 +129,13 @@ class Comparison:
         changed = [*changes.stored, *changes.reopened, *changes.resolved]
         outbox.add(
             session,
-            stream=audit.RAW,
-            type="alert",
-            facts={"created": counts.pop("stored"), **counts, "alert_ids": changed[:_TOLD_IDS]},
-            request_id=self._request_id,
-            actor=ACTOR,
+            outbox.NewEntry(
+                stream=audit.RAW,
+                type="alert",
+                facts={"created": counts.pop("stored"), **counts, "alert_ids": changed[: outbox.MOST_IDS]},
+                request_id=self._request_id,
+                actor=ACTOR,
+            ),
         )
 
 

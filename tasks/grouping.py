@@ -1,4 +1,4 @@
-"""Put alerts and anomalies into incidents, see which are over, and ask for the analysis of what has settled."""
+"""Show what the evidence says of new alerts, put them and anomalies into incidents, and ask about what has settled."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from db.queries import incidents, ungrouped
 from db.queries.ungrouped import AlertChange
 from sensus import logs, metrics
 from tasks import call_graph, signatures
+from tasks.answering import answer_alerts
 from tasks.app import app
 from tasks.base import SensusTask, may_pass
 from tasks.joining import Joining, Outcome
@@ -40,6 +41,7 @@ def group(self: SensusTask) -> None:
             return
         until = time.monotonic() + _BUDGET_S
         _take_changes(self, until)
+        _forget_late(self)
         _take_anomalies(self)
         _resolve(self)
         asked = _ask(self)
@@ -52,6 +54,8 @@ def _take_changes(task: SensusTask, until: float) -> None:
             waiting = ungrouped.changes(session, limit=CHANGES_A_PORTION)
         if not waiting:
             return
+        # First, since who takes the changes in moves on from them; done twice it changes nothing.
+        answer_alerts(task.database, _fired(waiting))
         try:
             _taken(task, waiting)
         except Exception as error:
@@ -60,6 +64,16 @@ def _take_changes(task: SensusTask, until: float) -> None:
             log.warning("changes_taken_one_by_one", count=len(waiting), error=type(error).__name__)
             for change in waiting:
                 _take_alone(task, change)
+
+
+def _fired(changes: Sequence[AlertChange]) -> dict[int, str | None]:
+    """The alerts that began to fire, with the requests that told so."""
+    return {change.alert_id: change.request_id for change in changes if change.fires}
+
+
+def _forget_late(task: SensusTask) -> None:
+    with task.transaction() as session:
+        ungrouped.forget_what_never_came(session)
 
 
 def _take_alone(task: SensusTask, change: AlertChange) -> None:

@@ -76,7 +76,6 @@ def _tell(changes: Changes) -> None:
         return
     try:
         signatures.group()
-        signatures.answer()
     except BrokerAway:
         # The rows are there, so beat's next message finds them.
         metrics.messages_lost.labels("group").inc()

@@ -11,7 +11,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import DBAPIError
 
 from db.models.sample import STATE_CODES
-from db.queries import progress
+from db.queries import arrivals, progress
 from db.queries.progress import NewAnomaly, NewScore, Scored, SeriesClaim
 from db.session import Database
 from ml.artifact import Model
@@ -20,7 +20,7 @@ from ml.scoring import Anomaly, Batch, Figures, score_batch
 from sensus import logs, metrics, times
 from tasks import signatures
 from tasks.app import app
-from tasks.base import SensusTask
+from tasks.base import SensusTask, may_pass
 from tasks.in_force import InForce, Loaded
 
 log = logs.get_logger(__name__)
@@ -30,6 +30,8 @@ SAMPLES_A_CHUNK = 5_000
 # Longer than a claim of that size takes on a slow machine, and the longest wait for work that died with its worker.
 LEASE_S = 60.0
 REREADS = 3
+# How long a series is left alone into which samples slipped before others that were just being scored.
+RESTLESS_S = 2.0
 # A task ends well before the time limits of Celery; what is left goes on with the next message.
 BUDGET_S = 90.0
 # What is held longer than all of these is left to the sweep.
@@ -41,6 +43,7 @@ _in_force = InForce()
 @app.task(base=SensusTask, bind=True)
 def score_series(self: SensusTask, *, series_ids: list[int]) -> None:
     """Score the new samples of these series, of any when no ids are given."""
+    series_ids = _with_arrivals(self, series_ids)
     loaded = _in_force.get(self.database)
     until = time.monotonic() + BUDGET_S
     pauses = iter(LOOK_AGAIN_S)
@@ -61,10 +64,28 @@ def score_series(self: SensusTask, *, series_ids: list[int]) -> None:
     signatures.score_series(series_ids=series_ids)
 
 
+def _with_arrivals(task: SensusTask, series_ids: list[int]) -> list[int]:
+    """What came in is noted here too, since the process that took it may have died; these series and those of that."""
+    try:
+        with task.transaction() as session:
+            noted = arrivals.all_notes(session)
+    except Exception as error:
+        if not may_pass(error):
+            raise
+        # Somebody holds the progress of a series for long. What is noted already can be scored all the same.
+        log.warning("arrivals_not_noted", error=type(error).__name__)
+        return series_ids
+    metrics.samples_late.inc(noted.late)
+    return sorted({*series_ids, *noted.series_ids}) if series_ids else []
+
+
 def score_claims(database: Database, loaded: Loaded, claims: Sequence[SeriesClaim]) -> None:
-    """Score what was claimed and keep it; a series that fails costs its neighbours nothing."""
+    """Score what was claimed and keep it; a series that fails costs its neighbours nothing.
+
+    One into which samples slip again and again is let go, and scored when its sender has got to the newest.
+    """
     waiting = list(claims)
-    for reread in range(REREADS + 1):
+    for _ in range(1 + REREADS):
         with database.transaction() as session:
             samples = progress.unscored_samples(session, waiting, limit=SAMPLES_A_CHUNK)
         results, failed = [], []
@@ -79,23 +100,26 @@ def score_claims(database: Database, loaded: Loaded, claims: Sequence[SeriesClai
         if failed:
             with database.transaction() as session:
                 progress.give_back(session, failed, failed=True)
-        changed = _keep(database, loaded, results, accept_late=reread == REREADS)
+        changed = _keep(database, loaded, results)
         # A sample that slipped in behind the newest one read belongs before it: read again, in order.
         waiting = [claim for claim in waiting if claim.series_id in changed]
         if not waiting:
             return
+    log.info("series_still_change", count=len(waiting))
+    with database.transaction() as session:
+        progress.give_back(session, waiting, failed=False, rest_s=RESTLESS_S)
 
 
-def _keep(database: Database, loaded: Loaded, results: Sequence[Scored], *, accept_late: bool) -> frozenset[int]:
+def _keep(database: Database, loaded: Loaded, results: Sequence[Scored]) -> frozenset[int]:
     """Store the results, all in one transaction when that works, else one by one; which series changed meanwhile."""
     try:
-        return _keep_together(database, loaded, results, accept_late=accept_late)
+        return _keep_together(database, loaded, results)
     except DBAPIError as error:
         log.warning("scores_kept_one_by_one", count=len(results), error=type(error.orig).__name__)
     changed: set[int] = set()
     for result in results:
         try:
-            changed |= _keep_together(database, loaded, [result], accept_late=accept_late)
+            changed |= _keep_together(database, loaded, [result])
         except DBAPIError:
             log.exception("scores_not_kept", series_id=result.claim.series_id, failures=result.claim.failures)
             with database.transaction() as session:
@@ -103,22 +127,12 @@ def _keep(database: Database, loaded: Loaded, results: Sequence[Scored], *, acce
     return frozenset(changed)
 
 
-def _keep_together(
-    database: Database, loaded: Loaded, results: Sequence[Scored], *, accept_late: bool
-) -> frozenset[int]:
+def _keep_together(database: Database, loaded: Loaded, results: Sequence[Scored]) -> frozenset[int]:
     with database.transaction() as session:
-        stored = progress.keep(
-            session,
-            results,
-            model_version_id=loaded.key.id,
-            algorithm=loaded.model.algorithm,
-            accept_late=accept_late,
-        )
+        stored = progress.keep(session, results, model_version_id=loaded.key.id, algorithm=loaded.model.algorithm)
     kept = [result for result in results if result.claim.series_id in stored.kept]
     metrics.samples_scored.inc(sum(len(result.scores) for result in kept))
     metrics.anomalies_detected.inc(sum(len(result.anomalies) for result in kept))
-    if stored.late:
-        metrics.samples_late.inc(stored.late)
     return stored.changed
 
 

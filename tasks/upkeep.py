@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Callable
 from functools import partial
 
-from db import exclusive, outbox
-from db.queries import analyses, models, partitions, progress, runs, stale, upkeep
+from db import exclusive, outbox, packing
+from db.queries import analyses, arrivals, models, partitions, progress, runs, stale, upkeep
 from llm.errors import LLMError
 from sensus import audit, logs, metrics
 from tasks import signatures
@@ -35,7 +35,8 @@ _GIVEN_UP = "its worker died or failed in it again and again"
 # Scores tell by which version they were made; a nightly version each, this outlives the retention of scores.
 _MODELS_KEPT = 60
 _RUNS_KEPT_DAYS = 90
-_HOUSE_BUDGET_S = 200.0
+_HOUSE_BUDGET_S = 120.0
+_PACKING_UNTIL_S = 240.0
 _HOUSE_WAITS_S = 60.0
 _ANSWERING_BUDGET_S = 60.0
 
@@ -89,6 +90,7 @@ def keep_house(self: SensusTask) -> None:
 
 def _keep_house(task: SensusTask) -> None:
     settings = task.settings
+    packs_until = time.monotonic() + _PACKING_UNTIL_S
     days = settings.retention_days
     with task.transaction() as session:
         made = partitions.make(session, sample_days=days)
@@ -100,11 +102,12 @@ def _keep_house(task: SensusTask) -> None:
     with task.transaction() as session:
         forgotten["runs"] = runs.forget_old(session, days=_RUNS_KEPT_DAYS)
         forgotten["models"] = models.forget_old(session, keep=_MODELS_KEPT)
-    # Last, because it may have to wait for a lock in vain; all that comes before is then done.
+    # Late, because it may have to wait for a lock in vain; all that comes before is then done.
     with task.transaction() as session:
         upkeep.wait_briefly(session)
         dropped = partitions.drop(session, sample_days=days, score_days=settings.score_retention_days)
-    log.info("house_kept", made=len(made), dropped=len(dropped), **forgotten)
+    packed = packing.pack(task.database, until=packs_until)
+    log.info("house_kept", made=len(made), dropped=len(dropped), packed=len(packed), **forgotten)
 
 
 def _forget(task: SensusTask, kind: upkeep.Kind, days: int, until: float) -> int:
@@ -133,6 +136,9 @@ def _relay(task: SensusTask) -> int:
 
 
 def _series(task: SensusTask) -> int:
+    with task.transaction() as session:
+        noted = arrivals.all_notes(session)
+    metrics.samples_late.inc(noted.late)
     if _queued(task, "anomaly") > SERIES_A_SWEEP // SERIES_A_MESSAGE:
         return 0
     with task.transaction() as session:

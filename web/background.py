@@ -1,4 +1,4 @@
-"""What a request leaves to be done after its answer: audit entries to Redis, knocks to the workers."""
+"""What a request leaves to be done after its answer: notes of samples, audit entries to Redis, knocks to workers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from typing import Literal, Protocol
 import redis
 
 from db import outbox
+from db.queries import arrivals
 from db.session import Database
 from sensus import audit, logs, metrics
 
 log = logs.get_logger(__name__)
 
-TURN_S = 0.1
+TURN_S = 0.25
 REST_AFTER_FAILURE_S = 1.0
-PAUSE_PER_WORK = 4.0
+PAUSE_PER_WORK = 9.0
 # An analysis is one message, so that they are shared out; more than these a turn would only crowd the queue.
 ANALYSES_A_TURN = 5
 # What waits beyond this is found by the sweep; without an end, an outage of Redis would fill the memory.
@@ -35,7 +36,6 @@ class Knocks(Protocol):
     def score_series(self, *, series_ids: Sequence[int]) -> None: ...
     def analyse(self, *, analysis_ids: Sequence[int]) -> None: ...
     def group(self) -> None: ...
-    def answer(self) -> None: ...
     def train(self, *, run_id: uuid.UUID) -> None: ...
     def evaluate(self, *, run_id: uuid.UUID) -> None: ...
 
@@ -57,22 +57,21 @@ class Background:
         self._idle.set()
         self._closing = False
         self._thread: threading.Thread | None = None
-        self._series: set[int] = set()
+        self._arrivals_wanted = False
         self._analyses: deque[int] = deque(maxlen=MOST_WAITING)
         self._runs: deque[tuple[Kind, uuid.UUID]] = deque(maxlen=MOST_WAITING)
         self._relay_wanted = False
         self._alerts_came = False
         self._outages: set[str] = set()
 
-    def knock_series(self, ids: Iterable[int]) -> None:
-        """Tell the scorers that these series have new samples."""
+    def note_arrivals(self) -> None:
+        """Note what came in, in the progress of its series, and tell the scorers."""
         with self._lock:
-            if len(self._series) < MOST_WAITING:
-                self._series.update(ids)
+            self._arrivals_wanted = True
             self._rouse()
 
     def knock_alerts(self) -> None:
-        """Tell the workers that alerts have changed: they join incidents, and have their evidence shown."""
+        """Tell the workers that alerts have changed: they have their evidence shown, and join incidents."""
         with self._lock:
             self._alerts_came = True
             self._rouse()
@@ -124,7 +123,7 @@ class Background:
             began = time.monotonic()
             well = self._turn()
             with self._lock:
-                if not (self._series or self._analyses or self._runs or self._relay_wanted or self._alerts_came):
+                if not self._has_work():
                     self._wake.clear()
                     self._idle.set()
                     if self._closing:
@@ -136,12 +135,15 @@ class Background:
             pause_s = max(TURN_S, PAUSE_PER_WORK * (time.monotonic() - began))
             time.sleep(min(pause_s, REST_AFTER_FAILURE_S) if well else REST_AFTER_FAILURE_S)
 
+    def _has_work(self) -> bool:
+        return bool(self._arrivals_wanted or self._alerts_came or self._relay_wanted or self._analyses or self._runs)
+
     def _turn(self) -> bool:
         with self._lock:
-            series, self._series = sorted(self._series), set()
             analyses = [self._analyses.popleft() for _ in range(min(ANALYSES_A_TURN, len(self._analyses)))]
             runs, self._runs = list(self._runs), deque(maxlen=MOST_WAITING)
             relay, self._relay_wanted = self._relay_wanted, False
+            arrived, self._arrivals_wanted = self._arrivals_wanted, False
             alerts_came, self._alerts_came = self._alerts_came, False
         well = True
         if relay:
@@ -149,16 +151,36 @@ class Background:
             with self._lock:
                 # An entry stays in the outbox until it is in Redis, so this one is worth another try.
                 self._relay_wanted |= not well
-        if series:
-            well &= self._send("score_series", lambda: self._knocks().score_series(series_ids=series))
+        if arrived:
+            noted = self._try("arrivals", self._note)
+            with self._lock:
+                self._arrivals_wanted |= not noted
+            well &= noted
         if alerts_came:
             well &= self._send("group", lambda: self._knocks().group())
-            well &= self._send("answer", lambda: self._knocks().answer())
         if analyses:
             well &= self._send("analyse", lambda: self._knocks().analyse(analysis_ids=analyses))
         for kind, run_id in runs:
             well &= self._send(kind, partial(self._knock_run, kind, run_id))
         return well
+
+    def _note(self) -> None:
+        series_ids, until = set[int](), time.monotonic() + TURN_S
+        requests = arrivals.PORTION
+        while requests == arrivals.PORTION and time.monotonic() < until:
+            with self._database.direct() as connection:
+                connection.begin()
+                noted = arrivals.note(connection)
+            metrics.samples_late.inc(noted.late)
+            series_ids.update(noted.series_ids)
+            requests = noted.requests
+        if requests == arrivals.PORTION:
+            with self._lock:
+                self._arrivals_wanted = True
+        if series_ids:
+            # Without ids it means all, which is as much to do and less to say.
+            named = sorted(series_ids) if len(series_ids) < MOST_WAITING else []
+            self._send("score_series", lambda: self._knocks().score_series(series_ids=named))
 
     def _knock_run(self, kind: Kind, run_id: uuid.UUID) -> None:
         knocks = self._knocks()

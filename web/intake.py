@@ -9,10 +9,10 @@ from datetime import datetime
 
 from flask import current_app
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
+from db.direct import Within
 from db.queries import new_series, outbox, samples, series
-from db.queries.samples import NewSamples, SeriesGone, Stored
+from db.queries.samples import NewSamples
 from db.queries.series import KnownSeries, SeriesKey
 from sensus import audit, logs, metrics, times
 from web.access import caller
@@ -23,8 +23,6 @@ from web.schemas.taken import Taken
 log = logs.get_logger(__name__)
 NEW_SERIES = "new_series"  # the reason of refusals
 _EXTENSION = "sensus_known_series"
-# A series may be deleted and a partition be missing, each once.
-_TRIES = 3
 _QUIET_S = 300.0
 _quiet_until: dict[tuple[str, str], float] = {}  # by caller and reason, and of both there are few
 
@@ -57,25 +55,18 @@ def store(new: NewSamples, *, refused: int, facts: Mapping[str, object]) -> Rece
     are left out and counted; the others are stored.
     """
     known = _known_series()
-    for tries_left in reversed(range(_TRIES)):
-        try:
-            stored, receipt = _store_once(new, known, refused, facts)
-        except SeriesGone as error:
-            known.forget(error.keys)
-            if not tries_left:
-                raise
-        except IntegrityError as error:
-            if not samples.partition_is_missing(error) or not tries_left:
-                raise
-            # The daily upkeep did not run for weeks, and a sender shall not suffer for it.
-            samples.make_partitions(resources().database, retention_days=resources().settings.retention_days)
-        else:
-            break
+    try:
+        receipt = _store_once(new, known, refused, facts)
+    except IntegrityError as error:
+        if not samples.partition_is_missing(error):
+            raise
+        # The daily upkeep did not run for weeks, and a sender shall not suffer for it.
+        samples.make_partitions(resources().database, retention_days=resources().settings.retention_days)
+        receipt = _store_once(new, known, refused, facts)
     background = resources().background
     background.relay()
-    background.knock_series(stored.series_ids)
+    background.note_arrivals()
     metrics.metrics_received.inc(receipt.accepted)
-    metrics.samples_late.inc(stored.late)
     if receipt.left_out:
         count_refused({NEW_SERIES: len(receipt.left_out)})
         warn_of_refused({NEW_SERIES: receipt.why})
@@ -98,34 +89,35 @@ def warn_of_refused(told: Mapping[str, str]) -> None:
             log.warning("samples_refused", actor=actor, reason=reason, first=message)
 
 
-def _store_once(
-    new: NewSamples, known: KnownSeries, refused: int, facts: Mapping[str, object]
-) -> tuple[Stored, Receipt]:
-    with resources().database.transaction() as session:
-        admitted = _admit(session, new, known.get(new.keys))
-        stored = Stored(0, 0, ())
+def _store_once(new: NewSamples, known: KnownSeries, refused: int, facts: Mapping[str, object]) -> Receipt:
+    with resources().database.direct() as connection:
+        connection.begin()
+        epoch = series.hold(connection)
+        admitted = _admit(connection, new, known.get(new.keys, epoch=epoch))
+        stored = 0
         made: dict[SeriesKey, int] = {}
         if len(admitted.samples):
-            stored, made = samples.store(session, admitted.samples, admitted.ids)
+            stored, made = samples.store(connection, admitted.samples, admitted.ids)
         accepted = len(admitted.samples)
-        receipt = Receipt(accepted, accepted - stored.samples, admitted.left_out, admitted.why)
+        receipt = Receipt(accepted, accepted - stored, admitted.left_out, admitted.why)
         outbox.add(
-            session,
-            stream=audit.RAW,
-            type="metric",
-            facts={
-                "accepted": receipt.accepted,
-                "duplicates": receipt.duplicates,
-                "rejected": refused + len(receipt.left_out),
-                "late": stored.late,
-                "series": len(admitted.samples.keys),
-                **facts,
-            },
-            request_id=request_id(),
-            actor=caller().identity,
+            connection,
+            outbox.NewEntry(
+                stream=audit.RAW,
+                type="metric",
+                facts={
+                    "accepted": receipt.accepted,
+                    "duplicates": receipt.duplicates,
+                    "rejected": refused + len(receipt.left_out),
+                    "series": len(admitted.samples.keys),
+                    **facts,
+                },
+                request_id=request_id(),
+                actor=caller().identity,
+            ),
         )
-    known.remember({**admitted.found, **made})
-    return stored, receipt
+    known.remember({**admitted.found, **made}, epoch=epoch)
+    return receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +131,17 @@ class _Admitted:
     why: str
 
 
-def _admit(session: Session, new: NewSamples, ids: Mapping[SeriesKey, int]) -> _Admitted:
+def _admit(within: Within, new: NewSamples, ids: Mapping[SeriesKey, int]) -> _Admitted:
     most = resources().settings.new_series_per_hour
     if len(ids) == len(new.keys) or not most:
         return _Admitted(new, ids, {}, [], "")
     unknown = [key for key in new.keys if key not in ids]
-    found = series.find(session, unknown)
+    found = series.find(within, unknown)
     wanted = [key for key in unknown if key not in found]
     left_out: list[int] = []
     why = ""
     if wanted:
-        allowance = new_series.take(session, caller().identity, len(wanted), most=most)
+        allowance = new_series.take(within, caller().identity, len(wanted), most=most)
         if allowance.granted < len(wanted):
             why = _beyond(most, allowance.renewed_at)
             new, left_out = new.without(frozenset(wanted[allowance.granted :]))

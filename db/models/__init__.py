@@ -3,11 +3,19 @@
 from db.models.access import ApiKey, AuditRecord, Installation, OutboxEntry, User
 from db.models.alert import Alert, AlertHistory, Quarantined
 from db.models.analysis import AnalysisFeedback, AnalysisResult, ChangeEvent
-from db.models.incident import Incident, IncidentAlert, IncidentAnomaly, IncidentHistory, Notification
+from db.models.incident import (
+    GroupingPosition,
+    Incident,
+    IncidentAlert,
+    IncidentAnomaly,
+    IncidentHistory,
+    LateChange,
+    Notification,
+)
 from db.models.listing import AlertListing, AlertmanagerReading
 from db.models.model_version import ModelVersion, TaskRun
 from db.models.runbook import RunbookSection
-from db.models.sample import NewSeriesCount, Series, SeriesProgress, samples, scores
+from db.models.sample import NewSeriesCount, SampleArrival, Series, SeriesProgress, samples, scores
 from db.models.topology import TopologyEdge
 
 __all__ = [
@@ -20,17 +28,20 @@ __all__ = [
     "ApiKey",
     "AuditRecord",
     "ChangeEvent",
+    "GroupingPosition",
     "Incident",
     "IncidentAlert",
     "IncidentAnomaly",
     "IncidentHistory",
     "Installation",
+    "LateChange",
     "ModelVersion",
     "NewSeriesCount",
     "Notification",
     "OutboxEntry",
     "Quarantined",
     "RunbookSection",
+    "SampleArrival",
     "Series",
     "SeriesProgress",
     "TaskRun",

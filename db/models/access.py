@@ -105,4 +105,6 @@ class Installation(Base):
     __tablename__ = "installation"
 
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, server_default=text("gen_random_uuid()"))
+    # Counts up when series are deleted: whoever remembers ids of series from before must look them up again.
+    series_epoch: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     created_at: Mapped[CreatedAt]

@@ -7,7 +7,6 @@ from datetime import datetime
 from sqlalchemy import (
     TIMESTAMP,
     BigInteger,
-    Boolean,
     CheckConstraint,
     ForeignKey,
     Index,
@@ -83,13 +82,10 @@ class AlertHistory(Base):
     actor: Mapped[str | None] = mapped_column(Text)
     note: Mapped[str | None] = mapped_column(Text)
     request_id: Mapped[str | None] = mapped_column(Text)
-    # Whether the alert's incident knows of it.
-    grouped: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
     __table_args__ = (
         CheckConstraint("change IN ('firing', 'resolved', 'reopened', 'stale', 'acknowledged')", name="change"),
         Index("idx_alert_history_alert_id", "alert_id", "id"),
-        Index("idx_alert_history_ungrouped", "id", postgresql_where=text("NOT grouped")),
     )
 
 

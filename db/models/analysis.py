@@ -27,7 +27,8 @@ LLM = "llm_analysis"
 class AnalysisResult(Base):
     """One anomaly (`anomaly_detection`) or one root-cause analysis (`llm_analysis`).
 
-    For an analysis the row is the job as well: pending until a worker claims it with an attempt and a lease.
+    For an analysis the row is the job as well: pending until a worker claims it with an attempt and a lease. That of
+    an alert itself is made when it is done.
     `analysis_data` of an analysis: root_cause, mitigation, analysis, evidence [{id, kind, summary, ...}], cited,
     reason, cached, outdated; of an anomaly: value, threshold, expected_low, expected_high, alert, features [{name,
     value, contribution}], model_version.
@@ -47,7 +48,7 @@ class AnalysisResult(Base):
     analysis_data: Mapped[JsonObject]
     confidence_score: Mapped[float | None] = mapped_column(Double)
     question_digest: Mapped[str | None] = mapped_column(Text)
-    # True for the one analysis that ingest asks for and for that of an incident's state; false for those of people.
+    # True for the one analysis of each alert and for that of an incident's state; false for those of people.
     automatic: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     requested_by: Mapped[str | None] = mapped_column(Text)
     request_id: Mapped[str | None] = mapped_column(Text)

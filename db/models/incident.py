@@ -14,6 +14,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    SmallInteger,
     Text,
     UniqueConstraint,
     text,
@@ -147,6 +148,26 @@ class IncidentHistory(Base):
         CheckConstraint(f"change IN ({', '.join(repr(change) for change in CHANGES)})", name="change"),
         Index("idx_incident_history_incident_id", "incident_id", "id"),
     )
+
+
+class GroupingPosition(Base):
+    """How far the history of alerts has been taken in by the incidents: one row."""
+
+    __tablename__ = "grouping_position"
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False, server_default=text("1"))
+    last_id: Mapped[int] = mapped_column(BigInteger)  # of `alert_history`; what follows waits
+
+    __table_args__ = (CheckConstraint("id = 1", name="only_one"),)
+
+
+class LateChange(Base):
+    """An id of the alerts' history that was passed over, as its transaction had not ended: it comes late, or never."""
+
+    __tablename__ = "late_changes"
+
+    history_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    noted_at: Mapped[CreatedAt]
 
 
 class Notification(Base):

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, BigId, CreatedAt, Labels, Moment
@@ -46,7 +47,10 @@ class Series(Base):
 
 
 class SeriesProgress(Base):
-    """How far a series is stored and scored: unfinished where newest_at lies beyond scored_until."""
+    """How far a series is stored and scored: unfinished where newest_at lies beyond scored_until.
+
+    What is in `sample_arrivals` is not noted here yet.
+    """
 
     __tablename__ = "series_progress"
 
@@ -61,6 +65,21 @@ class SeriesProgress(Base):
     lease_until: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     # No index: it would cost each claim more than it saves the start of a worker.
     claimed_by: Mapped[str | None] = mapped_column(Text)
+
+
+class SampleArrival(Base):
+    """The samples that one request stored, until they are noted in the progress of their series.
+
+    Ingest leaves this one row where it would have to change one for each series.
+    """
+
+    __tablename__ = "sample_arrivals"
+
+    id: Mapped[BigId]
+    # Of each sample its series and its time, in whole microseconds after 1970.
+    series_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    times: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    stored_at: Mapped[CreatedAt]
 
 
 class NewSeriesCount(Base):
@@ -97,4 +116,13 @@ scores = Table(
 )
 Index("idx_scores_series_ts", scores.c.series_id, scores.c.timestamp.desc(), unique=True)
 
-__all__ = ["STATE_CODES", "STATE_NAMES", "NewSeriesCount", "Series", "SeriesProgress", "samples", "scores"]
+__all__ = [
+    "STATE_CODES",
+    "STATE_NAMES",
+    "NewSeriesCount",
+    "SampleArrival",
+    "Series",
+    "SeriesProgress",
+    "samples",
+    "scores",
+]

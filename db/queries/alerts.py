@@ -1,4 +1,4 @@
-"""Stores what senders say of alerts: one row per episode, its history, and the analysis that it asks for."""
+"""Stores what senders say of alerts: one row per episode, and its history, by which the workers find their work."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from db import direct
-from db.models.analysis import LLM
+from db.direct import Within
+from db.queries import outbox
 from db.queries.episodes import Episode, Identity, KnownEpisode, Message, gather, without_start
 
 
@@ -23,7 +25,11 @@ class Stored:
     updated: int = 0
     duplicates: int = 0
     alert_ids: list[int] = field(default_factory=list)  # each once, in the order of the messages
-    analysis_ids: list[int] = field(default_factory=list)
+
+    @property
+    def accepted(self) -> int:
+        """The number of the messages."""
+        return self.created + self.updated + self.duplicates
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ def store(
     episodes = gather(messages, _newest_episodes(session, without_start(messages)), received_at)
     rows = [_row(episode) for episode in episodes]
     common = {"received_at": received_at, "request_id": request_id, "actor": actor}
-    new, analysis_ids = _insert(session, rows, common)
+    new = _insert(session, rows, common)
     there = [row for episode, row in zip(episodes, rows, strict=True) if episode.identity not in new]
     old: dict[Identity, _Before] = {}
     if there:
@@ -52,8 +58,6 @@ def store(
         # Retention may have taken a row between the two statements; its message is as new as can be, and is let go.
         known = [(episode, old[episode.identity]) for episode in episodes if episode.identity in old]
         _add_history(session, known, common)
-        asked = [row.alert_id for episode, row in known if episode.last.status == "firing" and row.status != "firing"]
-        analysis_ids += _ask_for_analysis(session, asked, common)
     kept = [(episode, row) for episode in episodes if (row := (new | old).get(episode.identity))]
     repeats = sum(episode.repeats(row.status, row.differs) for episode, row in kept)
     return Stored(
@@ -61,8 +65,27 @@ def store(
         updated=len(messages) - len(new) - repeats,
         duplicates=repeats,
         alert_ids=[row.alert_id for _, row in sorted(kept, key=lambda pair: pair[0].position)],
-        analysis_ids=analysis_ids,
     )
+
+
+def store_new(
+    within: Within, messages: Sequence[Message], entry: outbox.NewEntry, *, received_at: datetime
+) -> Stored | None:
+    """Store messages of which each is believed to open an episode, with their audit entry, in one statement.
+
+    To the facts of the entry come the ids. None, and nothing is stored, when an episode was there already.
+    """
+    episodes = gather(messages, {}, received_at)
+    given = {"rows": _as_json([_row(episode) for episode in episodes]), "received_at": received_at, **entry.columns()}
+    try:
+        inserted = direct.execute(within, _INSERT_ALL, given).fetchall()
+    except IntegrityError as error:
+        if getattr(error.orig, "sqlstate", None) != direct.DUPLICATE:
+            raise
+        return None
+    positions = {episode.identity: episode.position for episode in episodes}
+    inserted.sort(key=lambda row: positions[row[1], row[2]])
+    return Stored(created=len(inserted), alert_ids=[id_ for id_, *_ in inserted])
 
 
 _INCOMING = """
@@ -73,8 +96,8 @@ _INCOMING = """
     )
 """
 
-# The history of a new row and the analysis that it asks for come with it.
-_INSERT = f"""
+# The history of a new row comes with it.
+_INSERT_ROWS = f"""
     WITH incoming AS MATERIALIZED (SELECT * FROM {_INCOMING}), inserted AS (
         INSERT INTO alerts (
             fingerprint, starts_at, status, alert_name, severity, description, labels, annotations,
@@ -86,23 +109,27 @@ _INSERT = f"""
             generator_url, group_key, extra, messages, %(received_at)s
         FROM incoming
         ORDER BY fingerprint, starts_at
-        ON CONFLICT (fingerprint, starts_at) DO NOTHING
-        RETURNING id, fingerprint, starts_at, status
+        {{on_conflict}}
+        RETURNING id, fingerprint, starts_at
     ), history AS (
         INSERT INTO alert_history (alert_id, change, actor, request_id)
         SELECT id, change, %(actor)s, %(request_id)s
         FROM inserted JOIN incoming USING (fingerprint, starts_at),
             unnest(changes) WITH ORDINALITY AS told (change, place)
         ORDER BY id, place
-    ), asked AS (
-        INSERT INTO ai_analysis_results (alert_id, analysis_type, status, automatic, request_id)
-        SELECT id, '{LLM}', 'pending', true, %(request_id)s FROM inserted WHERE status = 'firing' ORDER BY id
-        RETURNING id, alert_id
-    )
-    SELECT inserted.id, fingerprint, starts_at, asked.id
-    FROM inserted LEFT JOIN asked ON asked.alert_id = inserted.id
-    ORDER BY inserted.id
+    ){{also}}
+    SELECT id, fingerprint, starts_at FROM inserted ORDER BY id
     """  # noqa: S608 (only constants of this module are put together)
+_INSERT = _INSERT_ROWS.format(on_conflict="ON CONFLICT (fingerprint, starts_at) DO NOTHING", also="")
+_INSERT_ALL = _INSERT_ROWS.format(
+    on_conflict="",
+    also=f""", entry AS (
+        INSERT INTO audit_outbox (stream, type, facts, request_id, actor)
+        SELECT %(stream)s, %(type)s, %(facts)s::jsonb || jsonb_build_object('alert_ids', to_jsonb(ARRAY(
+            SELECT id FROM inserted ORDER BY id LIMIT {outbox.MOST_IDS}
+        ))), %(request_id)s, %(actor)s
+    )""",  # noqa: S608 (only constants of this module are put together)
+)
 
 # The rows are locked in one order, and read in the same step: what another request commits
 # while this one waits for its lock is seen, so each change of state is told once.
@@ -163,13 +190,6 @@ _HISTORY = """
     SELECT alert_id, change, %(actor)s, %(request_id)s
     FROM unnest(%(ids)s::bigint[], %(changes)s::text[]) AS gained (alert_id, change)
     """
-_ANALYSES = f"""
-    INSERT INTO ai_analysis_results (alert_id, analysis_type, status, automatic, request_id)
-    SELECT alert_id, '{LLM}', 'pending', true, %(request_id)s
-    FROM unnest(%(ids)s::bigint[]) AS asked (alert_id) ORDER BY alert_id
-    ON CONFLICT (alert_id) WHERE analysis_type = '{LLM}' AND automatic DO NOTHING
-    RETURNING id
-    """  # noqa: S608 (only constants of this module are put together)
 
 
 def _newest_episodes(session: Session, fingerprints: list[str]) -> dict[str, KnownEpisode]:
@@ -200,15 +220,10 @@ def _row(episode: Episode) -> dict[str, Any]:
     }
 
 
-def _insert(
-    session: Session, rows: list[dict[str, Any]], common: Mapping[str, Any]
-) -> tuple[dict[Identity, _Before], list[int]]:
-    """The rows that were not there yet, and the analyses that they ask for."""
-    inserted = direct.execute(session, _INSERT, {"rows": _as_json(rows), **common}).fetchall()
-    return (
-        {(fingerprint, starts_at): _Before(id_, None, True) for id_, fingerprint, starts_at, _ in inserted},
-        [analysis_id for *_, analysis_id in inserted if analysis_id is not None],
-    )
+def _insert(session: Session, rows: list[dict[str, Any]], common: Mapping[str, Any]) -> dict[Identity, _Before]:
+    """The rows that were not there yet."""
+    inserted = direct.execute(session, _INSERT, {"rows": _as_json(rows), **common})
+    return {(fingerprint, starts_at): _Before(id_, None, True) for id_, fingerprint, starts_at in inserted}
 
 
 def _update(session: Session, rows: list[dict[str, Any]], common: Mapping[str, Any]) -> dict[Identity, _Before]:
@@ -228,9 +243,3 @@ def _add_history(session: Session, kept: list[tuple[Episode, _Before]], common: 
     if gained:
         ids, changes = zip(*gained, strict=True)
         direct.execute(session, _HISTORY, {"ids": list(ids), "changes": list(changes), **common})
-
-
-def _ask_for_analysis(session: Session, alert_ids: list[int], common: Mapping[str, Any]) -> list[int]:
-    if not alert_ids:
-        return []
-    return [id_ for (id_,) in direct.execute(session, _ANALYSES, {"ids": alert_ids, **common})]

@@ -7,7 +7,7 @@ claims since the last success.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -46,6 +46,24 @@ _ANSWER_MEANWHILE = """
         AND ai_analysis_results.outcome IS NULL
     RETURNING ai_analysis_results.status
     """
+_AUTOMATIC = f"ON CONFLICT (alert_id) WHERE analysis_type = '{LLM}' AND automatic DO NOTHING"
+_ADD_ANSWERED = f"""
+    INSERT INTO ai_analysis_results (
+        alert_id, analysis_type, status, automatic, request_id, outcome, model_name, confidence_score,
+        question_digest, analysis_data, finished_at
+    )
+    SELECT alert_id, '{LLM}', 'done', true, request_id, outcome, model_name, confidence, question_digest, data, now()
+    FROM json_to_recordset(%(rows)s::json) AS r (
+        alert_id bigint, request_id text, outcome text, model_name text, confidence double precision,
+        question_digest text, data jsonb
+    ) ORDER BY alert_id
+    {_AUTOMATIC} RETURNING id
+    """  # noqa: S608 (only constants of this module are put together)
+_ADD_ASIDE = f"""
+    INSERT INTO ai_analysis_results (alert_id, analysis_type, status, automatic, request_id, failures, lease_until)
+    VALUES (%(alert_id)s, '{LLM}', 'pending', true, %(request_id)s, 1, now() + %(pause)s)
+    {_AUTOMATIC}
+    """  # noqa: S608 (only constants of this module are put together)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,20 +169,34 @@ def answer_meanwhile(session: Session, answers: Mapping[int, Answer]) -> tuple[i
 
     What an alert asks by itself is; what the model is to be asked goes on waiting for it.
     """
-    rows = [
-        {
-            "id": analysis_id,
-            "outcome": answer.outcome,
-            "model_name": answer.model_name,
-            "confidence": answer.confidence,
-            "question_digest": answer.question_digest,
-            "data": answer.data,
-        }
-        for analysis_id, answer in sorted(answers.items())
-    ]
+    rows = [{"id": analysis_id, **_told(answer)} for analysis_id, answer in sorted(answers.items())]
     given = {"rows": msgspec.json.encode(rows).decode()}
     states = [status for (status,) in direct.execute(session, _ANSWER_MEANWHILE, given)]
     return len(states), states.count("done")
+
+
+def without_own(session: Session, alert_ids: Collection[int]) -> list[int]:
+    """Those of these alerts that have no analysis of their own yet."""
+    own = select(_A.alert_id).where(_A.alert_id.in_(alert_ids), _A.analysis_type == LLM, _A.automatic)
+    return sorted(set(alert_ids) - set(session.scalars(own)))
+
+
+def add_answered(session: Session, answers: Mapping[int, Answer], requests: Mapping[int, str | None]) -> int:
+    """Give alerts their own analysis, done with this answer, by the alert; how many have it from now on.
+
+    An alert has one, so those that have theirs already are passed over. `requests` are the requests that told of them.
+    """
+    rows = [
+        {"alert_id": alert_id, "request_id": requests[alert_id], **_told(answer)}
+        for alert_id, answer in sorted(answers.items())
+    ]
+    return len(direct.execute(session, _ADD_ANSWERED, {"rows": msgspec.json.encode(rows).decode()}).fetchall())
+
+
+def add_aside(session: Session, alert_id: int, *, request_id: str | None, pause_s: float) -> None:
+    """Our own work on an alert's own analysis failed: it waits, and is not tried again before a pause is over."""
+    given = {"alert_id": alert_id, "request_id": request_id, "pause": timedelta(seconds=pause_s)}
+    direct.execute(session, _ADD_ASIDE, given)
 
 
 def set_aside(session: Session, analysis_id: int, *, pause_s: float) -> None:
@@ -293,6 +325,16 @@ def _unanswered(limit: int) -> Select[int, int | None, int | None]:
         .order_by(_A.id.desc())
         .limit(limit)
     )
+
+
+def _told(answer: Answer) -> dict[str, Any]:
+    return {
+        "outcome": answer.outcome,
+        "model_name": answer.model_name,
+        "confidence": answer.confidence,
+        "question_digest": answer.question_digest,
+        "data": answer.data,
+    }
 
 
 def _columns(answer: Answer) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from db.models.alert import Alert
 from db.models.analysis import ANOMALY, LLM, AnalysisResult
 from db.models.incident import Incident, IncidentAlert
 from db.models.sample import Series
+from db.queries import ungrouped
 from db.queries.series_reads import Selector, conditions, faults_told
 from sensus.errors import NotFound
 
@@ -72,7 +73,7 @@ def by_ids(session: Session, ids: Sequence[int]) -> list[Found]:
 def of_alert(session: Session, alert_id: int) -> Found:
     """The newest that a person asked for of the alert, or a model said of it or of its incident, else its newest.
 
-    Raises NotFound.
+    Of an alert that fired a moment ago it is one that waits, without an id yet. Raises NotFound.
     """
     own = AnalysisResult.alert_id == alert_id
     incident_id = session.scalar(select(IncidentAlert.incident_id).where(IncidentAlert.alert_id == alert_id))
@@ -82,14 +83,7 @@ def of_alert(session: Session, alert_id: int) -> Found:
         found.append(_newest(session, AnalysisResult.incident_id == incident_id, _BY_A_MODEL))
     better = [each for each in found if each is not None]
     row = max(better, key=lambda each: each[0].id) if better else _newest(session, own)
-    if row is None:
-        known = session.scalar(select(Alert.id).where(Alert.id == alert_id))
-        raise NotFound(
-            f"there is no alert {alert_id}"
-            if known is None
-            else f"alert {alert_id} has no analysis; POST /api/v1/alerts/{alert_id}/analysis asks for one"
-        )
-    return Found(*row)
+    return Found(*row) if row is not None else Found(_to_come(session, alert_id))
 
 
 def of_incident(session: Session, incident_id: int) -> Found | None:
@@ -149,6 +143,18 @@ def anomalies_query(wanted: AnomalyFilter, *, limit: int, before: tuple[datetime
 def _newest(session: Session, *held: ColumnElement[bool]) -> Row[Any] | None:
     query = _with_series().where(AnalysisResult.analysis_type == LLM, *held)
     return session.execute(query.order_by(AnalysisResult.id.desc()).limit(1)).one_or_none()
+
+
+def _to_come(session: Session, alert_id: int) -> AnalysisResult:
+    alert = session.get(Alert, alert_id)
+    if alert is None:
+        raise NotFound(f"there is no alert {alert_id}")
+    if not ungrouped.is_to_come(session, alert_id):
+        raise NotFound(f"alert {alert_id} has no analysis; POST /api/v1/alerts/{alert_id}/analysis asks for one")
+    return AnalysisResult(
+        alert_id=alert_id, analysis_type=LLM, status="pending", automatic=True, analysis_data={},
+        created_at=alert.created_at,
+    )  # fmt: skip
 
 
 def _is_of(analysis_type: str) -> ColumnElement[bool]:

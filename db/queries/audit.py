@@ -40,11 +40,13 @@ def record(
     told = {**details, "subject": subject, "succeeded": succeeded, "client_address": client_address}
     outbox.add(
         session,
-        stream=audit.ACCESS,
-        type=action,
-        facts={name: value for name, value in told.items() if value is not None},
-        request_id=request_id,
-        actor=actor,
+        outbox.NewEntry(
+            stream=audit.ACCESS,
+            type=action,
+            facts={name: value for name, value in told.items() if value is not None},
+            request_id=request_id,
+            actor=actor,
+        ),
     )
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy.orm import Session
-
 from db import direct
+from db.direct import Within
 
 HOUR = timedelta(hours=1)
 
@@ -20,17 +19,17 @@ class Allowance:
     renewed_at: datetime
 
 
-def take(session: Session, caller: str, wanted: int, *, most: int) -> Allowance:
+def take(within: Within, caller: str, wanted: int, *, most: int) -> Allowance:
     """Ask for so many new series, of which `most` are granted in an hour.
 
     Counts only if the transaction commits; until then other requests of this caller that make series wait.
     """
     hour = {"caller": caller, "wanted": wanted, "hour": HOUR}
     # Who has none left comes again with every sample, and shall not wait for a lock to hear so.
-    left = direct.execute(session, _ASKED, hour).fetchone()
+    left = direct.execute(within, _ASKED, hour).fetchone()
     if left is not None and left[0] >= most:
         return Allowance(0, left[1] + HOUR)
-    asked, since = direct.execute(session, _ASK, hour).fetchall()[0]
+    asked, since = direct.execute(within, _ASK, hour).fetchall()[0]
     before = asked - wanted
     return Allowance(max(0, min(wanted, most - before)), since + HOUR)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import msgspec
 from sqlalchemy import Sequence as DatabaseSequence
@@ -11,31 +12,46 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from db import direct
+from db.direct import Within
 from db.models.access import Installation, OutboxEntry
-from sensus.audit import Stream
+from sensus.audit import Entry, Stream
 
+# A webhook may have thousands of alerts, and an entry is a receipt.
+MOST_IDS = 100
 _ADD = """
     INSERT INTO audit_outbox (stream, type, facts, request_id, actor)
     VALUES (%(stream)s, %(type)s, %(facts)s::jsonb, %(request_id)s, %(actor)s)
     """
+_ENTRIES = """
+    SELECT stream, type, facts::text, at, request_id, actor FROM audit_outbox WHERE batch = %(batch)s ORDER BY id
+    """
 _BATCHES = DatabaseSequence("audit_batch")
 
 
-def add(
-    session: Session, *, stream: Stream, type: str, facts: Mapping[str, object], request_id: str, actor: str
-) -> None:
-    """Leave an entry for a stream; it goes out after the commit, in the order of ids."""
-    direct.execute(
-        session,
-        _ADD,
-        {
-            "stream": stream,
-            "type": type,
-            "facts": msgspec.json.encode(facts).decode(),
-            "request_id": request_id,
-            "actor": actor,
-        },
-    )
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An entry for a stream."""
+
+    stream: Stream
+    type: str
+    facts: Mapping[str, object]
+    request_id: str
+    actor: str
+
+    def columns(self) -> dict[str, str]:
+        """The entry as parameters of a statement."""
+        return {
+            "stream": self.stream,
+            "type": self.type,
+            "facts": msgspec.json.encode(self.facts).decode(),
+            "request_id": self.request_id,
+            "actor": self.actor,
+        }
+
+
+def add(within: Within, entry: NewEntry) -> None:
+    """Leave an entry; it goes out after the commit, in the order of ids."""
+    direct.execute(within, _ADD, entry.columns())
 
 
 def installation(session: Session) -> uuid.UUID:
@@ -59,13 +75,16 @@ def form_batch(session: Session, size: int) -> int | None:
     return batch
 
 
-def entries(session: Session, batch: int) -> Sequence[OutboxEntry]:
+def entries(session: Session, batch: int) -> list[Entry]:
     """The entries of a batch, in order."""
-    return session.scalars(select(OutboxEntry).where(OutboxEntry.batch == batch).order_by(OutboxEntry.id)).all()
+    rows = direct.execute(session, _ENTRIES, {"batch": batch})
+    return [Entry(*row) for row in rows]
 
 
 def remove(session: Session, batch: int) -> None:
     """Forget a batch that Redis has."""
+    # Should the machine fail before this is on its disk, the batch is sent again, and Redis knows its number.
+    direct.execute_all(session, "SET LOCAL synchronous_commit = off")
     session.execute(delete(OutboxEntry).where(OutboxEntry.batch == batch))
 
 

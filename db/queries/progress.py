@@ -16,9 +16,12 @@ from typing import Any
 from sqlalchemy import ARRAY, TIMESTAMP, BigInteger, LargeBinary, bindparam, text
 from sqlalchemy.orm import Session
 
+from db import binary, direct
 from db.models.analysis import ANOMALY
+from sensus import times
 
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+_COPY_SCORES = "COPY scores (series_id, timestamp, score, alert, state, model_version_id) FROM STDIN (FORMAT binary)"
 # From so many failures on, a series is tried once a day only.
 POISONED_FAILURES = 8
 _BACKOFF_S, _LONGEST_BACKOFF_S = 5.0, 3600.0
@@ -80,7 +83,6 @@ class Kept:
 
     kept: frozenset[int]
     changed: frozenset[int]
-    late: int
 
 
 def claim(
@@ -155,45 +157,36 @@ def unscored_samples(
     return found
 
 
-def keep(
-    session: Session, results: Sequence[Scored], *, model_version_id: int, algorithm: str, accept_late: bool
-) -> Kept:
+def keep(session: Session, results: Sequence[Scored], *, model_version_id: int, algorithm: str) -> Kept:
     """Store scores, anomalies, memory and watermark of each series whose claim still holds.
 
-    A series with more samples in its window than were read is `changed` and left as it is; with `accept_late` it
-    is kept all the same, and the surplus is counted as late.
+    A series with more samples in its window than were read is `changed` and left as it is.
     """
     held = _lock(session, [result.claim.series_id for result in results])
     mine = [result for result in results if held.get(result.claim.series_id) == result.claim.attempt]
     there = _counted(session, mine)
-    surplus = {result.claim.series_id: max(there[result.claim.series_id] - result.read, 0) for result in mine}
-    good = [result for result in mine if accept_late or not surplus[result.claim.series_id]]
+    good = [result for result in mine if there[result.claim.series_id] <= result.read]
     if good:
         _copy_scores(session, good, model_version_id)
         _add_anomalies(session, good, algorithm)
-        _advance(session, good, surplus)
+        _advance(session, good)
     kept = frozenset(result.claim.series_id for result in good)
-    return Kept(
-        kept=kept,
-        changed=frozenset(surplus) - kept,
-        late=sum(surplus[series_id] for series_id in kept),
-    )
+    return Kept(kept=kept, changed=frozenset(result.claim.series_id for result in mine) - kept)
 
 
-def give_back(session: Session, claims: Sequence[SeriesClaim], *, failed: bool) -> None:
-    """Let go of claims: at once when nothing was wrong with them, else after a pause that grows with each failure."""
+def give_back(session: Session, claims: Sequence[SeriesClaim], *, failed: bool, rest_s: float = 0.0) -> None:
+    """Let go of claims: after `rest_s` when nothing was wrong, else after a pause that grows with each failure."""
     for claimed in claims:
-        pause_s = min(_BACKOFF_S * 2.0 ** (claimed.failures - 1), _LONGEST_BACKOFF_S) if failed else None
+        pause_s = min(_BACKOFF_S * 2.0 ** (claimed.failures - 1), _LONGEST_BACKOFF_S) if failed else rest_s
         session.execute(
             text(
-                "UPDATE series_progress SET "
-                "lease_until = CASE WHEN :failed THEN now() + :pause ELSE NULL END, claimed_by = NULL, "
+                "UPDATE series_progress SET lease_until = now() + :pause, claimed_by = NULL, "
                 "failures = CASE WHEN :failed THEN failures ELSE failures - 1 END "
                 "WHERE series_id = :id AND attempt = :attempt"
             ),
             {
                 "failed": failed,
-                "pause": timedelta(seconds=pause_s or 0.0),
+                "pause": timedelta(seconds=pause_s) if pause_s else None,
                 "id": claimed.series_id,
                 "attempt": claimed.attempt,
             },
@@ -241,13 +234,18 @@ def _counted(session: Session, results: Sequence[Scored]) -> dict[int, int]:
 
 
 def _copy_scores(session: Session, results: Sequence[Scored], model_version_id: int) -> None:
-    driver: Any = session.connection().connection.driver_connection
-    columns = "series_id, timestamp, score, alert, state, model_version_id"
-    with driver.cursor() as cursor, cursor.copy(f"COPY scores ({columns}) FROM STDIN") as copy:
-        for result in results:
-            series_id = result.claim.series_id
-            for row in result.scores:
-                copy.write_row((series_id, row.at, row.score, row.alert, row.state, model_version_id))
+    rows = [(result.claim.series_id, row) for result in results for row in result.scores]
+    if not rows:
+        return
+    columns = (
+        [series_id for series_id, _ in rows],
+        binary.moments([times.to_microseconds(row.at) for _, row in rows]),
+        [row.score for _, row in rows],
+        [row.alert for _, row in rows],
+        [row.state for _, row in rows],
+        [model_version_id] * len(rows),
+    )
+    direct.copy(session, _COPY_SCORES, binary.rows("qqddhq", *columns))
 
 
 def _add_anomalies(session: Session, results: Sequence[Scored], algorithm: str) -> None:
@@ -278,21 +276,19 @@ def _add_anomalies(session: Session, results: Sequence[Scored], algorithm: str) 
         )
 
 
-def _advance(session: Session, results: Sequence[Scored], surplus: dict[int, int]) -> None:
+def _advance(session: Session, results: Sequence[Scored]) -> None:
     session.execute(
         text(
             """
             UPDATE series_progress p
-            SET scored_until = u.until, memory = u.memory, late_samples = late_samples + u.late,
-                failures = 0, lease_until = NULL, claimed_by = NULL
-            FROM unnest(:ids, :untils, :memories, :lates) AS u(id, until, memory, late)
+            SET scored_until = u.until, memory = u.memory, failures = 0, lease_until = NULL, claimed_by = NULL
+            FROM unnest(:ids, :untils, :memories) AS u(id, until, memory)
             WHERE p.series_id = u.id
             """
         ).bindparams(
             bindparam("ids", [result.claim.series_id for result in results], type_=ARRAY(BigInteger)),
             bindparam("untils", [result.until for result in results], type_=ARRAY(TIMESTAMP(timezone=True))),
             bindparam("memories", [result.memory for result in results], type_=ARRAY(LargeBinary)),
-            bindparam("lates", [surplus[result.claim.series_id] for result in results], type_=ARRAY(BigInteger)),
         )
     )
 

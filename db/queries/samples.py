@@ -1,16 +1,16 @@
-"""Stores samples in bulk: once each, in the right order of locks, and counted."""
+"""Stores samples in bulk, each once."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
-from db import direct
-from db.queries import partitions, series
-from db.queries.series import KnownSeries, SeriesKey
+from db import binary, direct
+from db.direct import Within
+from db.queries import arrivals, partitions, series
+from db.queries.series import SeriesKey
 from db.session import Database
 
 _NO_PARTITION = "23514"
@@ -64,86 +64,49 @@ class NewSamples:
         return len(self.places)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What became of them."""
-
-    samples: int  # new ones
-    late: int  # of these, behind the scoring watermark of their series
-    series_ids: tuple[int, ...]  # whose samples are new, and which are to be scored
-
-
-class SeriesGone(Exception):
-    """A remembered series was deleted meanwhile."""
-
-    def __init__(self, keys: Sequence[SeriesKey]) -> None:
-        super().__init__(f"{len(keys)} series")
-        self.keys = keys
-
-
-def store(session: Session, new: NewSamples, ids: Mapping[SeriesKey, int]) -> tuple[Stored, dict[SeriesKey, int]]:
+def store(within: Within, new: NewSamples, ids: Mapping[SeriesKey, int]) -> tuple[int, dict[SeriesKey, int]]:
     """Store the samples; of several at one time the first counts.  `ids` are the series that are known already.
 
-    Returns the ids of the other series too, to be remembered after the commit.  Raises SeriesGone when one of
-    `ids` is no longer there; then the transaction is to be begun again without it.
+    Returns how many are new, and the ids of the other series, to be remembered after the commit. The transaction
+    must hold the series (`series.hold`), so that none of `ids` goes meanwhile.
     """
-    newest = new.newest()
-    used = [new.keys[place] for place in newest]
-    unknown = sorted((key for key in used if key not in ids), key=lambda key: (key.metric_name, key.labels))
-    made = series.ensure(session, unknown)
-    id_of_place = [ids.get(key) or made.get(key, 0) for key in new.keys]
+    unknown = sorted((key for key in new.keys if key not in ids), key=lambda key: (key.metric_name, key.labels))
+    made = series.ensure(within, unknown)
     if made:
-        begun = [(id_of_place[place], at) for place, at in newest.items() if new.keys[place] in made]
-        direct.execute(
-            session, _BEGIN, {"ids": _array(id_ for id_, _ in begun), "newest": _array(at for _, at in begun)}
-        )
-    moved = {"ids": _array(id_of_place[place] for place in newest), "newest": _array(newest.values())}
-    if direct.execute(session, _ADVANCE, moved).rowcount < len(newest):
-        there = {id_ for (id_,) in direct.execute(session, _THERE, moved)}
-        raise SeriesGone([key for key in used if ids.get(key, 0) not in there])
-    rows = direct.execute(
-        session,
-        _INSERT,
-        {
-            "ids": _array(map(id_of_place.__getitem__, new.places)),
-            "times": _array(new.times),
-            "values": _array(new.values),
-        },
-    ).fetchall()
-    late = {series_id: late for series_id, _, late in rows if late}
-    if late:
-        direct.execute(session, _COUNT_LATE, {"ids": _array(late), "late": _array(late.values())})
-    return (
-        Stored(
-            samples=sum(stored for _, stored, _ in rows),
-            late=sum(late.values()),
-            series_ids=tuple(sorted(series_id for series_id, stored, late in rows if stored > late)),
-        ),
-        made,
-    )
+        _begin(within, new, made)
+        direct.execute_all(within, f"SAVEPOINT {series.BEFORE_SAMPLES}")
+    id_of_place = [ids.get(key) or made[key] for key in new.keys]
+    series_ids = map(id_of_place.__getitem__, new.places)
+    # In one order, or two requests with the same samples could wait for each other; of one time the first stays first.
+    in_order = sorted(zip(series_ids, new.times, range(len(new)), new.values, strict=True))
+    stored_ids, stored_times = _insert(within, in_order)
+    arrivals.add(within, stored_ids, stored_times)
+    return len(stored_ids), made
 
 
-def _array(numbers: Iterable[float]) -> str:
-    """The text of an array of numbers: `repr` is exact, and quicker than what psycopg does for each element."""
-    return "{" + ",".join(map(repr, numbers)) + "}"
+def _begin(within: Within, new: NewSamples, made: Mapping[SeriesKey, int]) -> None:
+    newest = {made[new.keys[place]]: at for place, at in new.newest().items() if new.keys[place] in made}
+    direct.execute(within, _BEGIN, {"ids": direct.array(newest), "newest": direct.array(newest.values())})
 
 
-# The row is locked before a sample is written, so commits of one series are serial, and scoring, which
-# locks the same row, sees all samples up to a time or none. The order keeps two requests from a deadlock.
+def _insert(within: Within, in_order: Sequence[tuple[int, int, int, float]]) -> tuple[Sequence[int], Sequence[int]]:
+    """Series and time of each sample that was not there."""
+    series_ids, times, _, values = zip(*in_order, strict=True)
+    try:
+        direct.copy(within, _COPY, binary.rows("qqd", series_ids, binary.moments(times), values))
+    except IntegrityError as error:
+        if getattr(error.orig, "sqlstate", None) != direct.DUPLICATE:
+            raise
+    else:
+        return series_ids, times
+    # Some were there already: a sender that got no answer sends again. This way takes twice as long, and is rare.
+    direct.execute_all(within, f"ROLLBACK TO SAVEPOINT {series.BEFORE_SAMPLES}")
+    given = {"ids": series_ids, "times": times, "values": values}
+    rows = direct.execute(within, _INSERT, {name: direct.array(numbers) for name, numbers in given.items()}).fetchall()
+    return [series_id for series_id, _ in rows], [at for _, at in rows]
+
+
 _MICROSECOND = "interval '1 microsecond'"
-_ADVANCE = f"""
-    WITH locked AS MATERIALIZED (
-        SELECT series_id FROM series_progress WHERE series_id = ANY(%(ids)s::bigint[])
-        ORDER BY series_id FOR NO KEY UPDATE
-    )
-    UPDATE series_progress AS progress
-    SET newest_at = GREATEST(progress.newest_at, timestamptz 'epoch' + given.newest_at * {_MICROSECOND})
-    FROM locked
-    JOIN unnest(%(ids)s::bigint[], %(newest)s::bigint[]) AS given (series_id, newest_at)
-        ON given.series_id = locked.series_id
-    WHERE progress.series_id = locked.series_id
-    """  # noqa: S608 (only constants of this module are put together)
-_THERE = "SELECT series_id FROM series_progress WHERE series_id = ANY(%(ids)s::bigint[])"
 _BEGIN = f"""
     INSERT INTO series_progress (series_id, newest_at)
     SELECT series_id, timestamptz 'epoch' + newest_at * {_MICROSECOND}
@@ -151,24 +114,14 @@ _BEGIN = f"""
     ORDER BY series_id
     ON CONFLICT (series_id) DO NOTHING
     """  # noqa: S608 (only constants of this module are put together)
+_COPY = "COPY samples (series_id, timestamp, value) FROM STDIN (FORMAT binary)"
 _INSERT = f"""
-    WITH stored AS (
-        INSERT INTO samples (series_id, timestamp, value)
-        SELECT series_id, timestamptz 'epoch' + at * {_MICROSECOND}, value
-        FROM unnest(%(ids)s::bigint[], %(times)s::bigint[], %(values)s::float8[]) AS given (series_id, at, value)
-        ON CONFLICT DO NOTHING
-        RETURNING series_id, timestamp
-    )
-    SELECT stored.series_id, count(*),
-        count(*) FILTER (WHERE stored.timestamp <= progress.scored_until)
-    FROM stored JOIN series_progress AS progress ON progress.series_id = stored.series_id
-    GROUP BY stored.series_id
+    INSERT INTO samples (series_id, timestamp, value)
+    SELECT series_id, timestamptz 'epoch' + at * {_MICROSECOND}, value
+    FROM unnest(%(ids)s::bigint[], %(times)s::bigint[], %(values)s::float8[]) AS given (series_id, at, value)
+    ON CONFLICT DO NOTHING
+    RETURNING series_id, (extract(epoch FROM timestamp) * 1000000)::bigint
     """  # noqa: S608 (only constants of this module are put together)
-_COUNT_LATE = """
-    UPDATE series_progress AS progress SET late_samples = progress.late_samples + given.late
-    FROM unnest(%(ids)s::bigint[], %(late)s::bigint[]) AS given (series_id, late)
-    WHERE progress.series_id = given.series_id
-    """
 
 
 def partition_is_missing(error: IntegrityError) -> bool:
@@ -180,6 +133,3 @@ def make_partitions(database: Database, *, retention_days: int) -> None:
     """What the daily upkeep would have done."""
     with database.transaction() as session:
         partitions.make(session, sample_days=retention_days)
-
-
-__all__ = ["KnownSeries", "NewSamples", "SeriesGone", "Stored", "make_partitions", "partition_is_missing", "store"]

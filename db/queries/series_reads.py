@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, exists, or_, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from db.models.sample import Series, SeriesProgress
+from db.models.sample import Series, SeriesProgress, samples
 from db.queries.labels import Matcher, condition
 from sensus.errors import Invalid
 
@@ -62,7 +62,9 @@ def find_query(
     if alive_since is not None:
         # Looked up series by series: joined, the planner reads the progress of all series to find that of a few.
         newest_at = select(SeriesProgress.newest_at).where(SeriesProgress.series_id == Series.id).scalar_subquery()
-        query = query.where(newest_at >= alive_since)
+        # What came in a moment ago is not noted there yet.
+        newer = exists().where(samples.c.series_id == Series.id, samples.c.timestamp >= alive_since)
+        query = query.where(or_(newest_at >= alive_since, newer))
     return query.order_by(Series.id).limit(limit)
 
 

@@ -1,4 +1,8 @@
-"""Which changes of alerts, and which anomalies, does no incident know of yet?  The rows are the job."""
+"""Which changes of alerts, and which anomalies, does no incident know of yet?  The rows are the job.
+
+The history of alerts is read in the order of its ids, up to a position that is kept. Ids are given before the commit,
+so one may be missing when later ones are there: it is noted, and looked for as long as its transaction may still run.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from db.models.analysis import ANOMALY
+from db.models.incident import GroupingPosition
+
+# The changes with which an alert begins to fire.
+BEGINNINGS = ("firing", "reopened")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +28,12 @@ class AlertChange:
     alert_id: int
     change: str
     at: datetime
+    request_id: str | None
+
+    @property
+    def fires(self) -> bool:
+        """Whether the alert began to fire with it."""
+        return self.change in BEGINNINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +67,26 @@ class AnomalySeen:
     alert: float
 
 
-_CHANGES = text("SELECT id, alert_id, change, at FROM alert_history WHERE NOT grouped ORDER BY id LIMIT :limit")
+# More ids than transactions under way can have taken are no gap but a sequence that was set anew.
+_WIDEST_GAP = 100_000
+_CHANGES = text(
+    """
+    (SELECT h.id, h.alert_id, h.change, h.at, h.request_id
+     FROM late_changes l JOIN alert_history h ON h.id = l.history_id ORDER BY h.id LIMIT :limit)
+    UNION ALL
+    (SELECT id, alert_id, change, at, request_id FROM alert_history
+     WHERE id > (SELECT last_id FROM grouping_position) ORDER BY id LIMIT :limit)
+    ORDER BY id LIMIT :limit
+    """
+)
+_IS_TO_COME = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM alert_history h WHERE alert_id = :alert_id AND change = ANY(:changes)
+            AND (id > (SELECT last_id FROM grouping_position) OR id IN (SELECT history_id FROM late_changes))
+    )
+    """
+)
 _ALERTS = text(
     """
     SELECT a.id, m.incident_id, a.fingerprint, a.alert_name, a.severity, a.status, a.description, a.labels,
@@ -61,7 +94,22 @@ _ALERTS = text(
     FROM alerts a LEFT JOIN incident_alerts m ON m.alert_id = a.id WHERE a.id = ANY(:ids) ORDER BY a.id
     """
 )
-_CHANGES_TAKEN = text("UPDATE alert_history SET grouped = true WHERE id = ANY(:ids)")
+_NOTE_LATE = text(
+    """
+    INSERT INTO late_changes (history_id, noted_at)
+    SELECT missing, clock_timestamp() FROM generate_series(greatest(:last_id + 1, :until - :widest), :until) AS missing
+    WHERE missing <> ALL(:ids)
+    """
+)
+_ANY_LATE = text("SELECT EXISTS (SELECT FROM late_changes)")
+_NO_LONGER_LATE = text("DELETE FROM late_changes WHERE history_id = ANY(:ids)")
+_OLDEST_TRANSACTION = text("SELECT min(xact_start) FROM pg_stat_activity WHERE datname = current_database()")
+_NEVER_TO_COME = text(
+    """
+    DELETE FROM late_changes WHERE noted_at < :oldest
+        AND NOT EXISTS (SELECT FROM alert_history WHERE id = history_id)
+    """
+)
 _ANOMALIES = text(
     f"""
     SELECT r.id, r.series_id, s.metric_name, s.labels, r.sample_at, coalesce(r.score, 0),
@@ -89,14 +137,33 @@ def changes(session: Session, *, limit: int) -> list[AlertChange]:
     return [AlertChange(*row) for row in session.execute(_CHANGES, {"limit": limit})]
 
 
+def is_to_come(session: Session, alert_id: int) -> bool:
+    """Whether this alert began to fire, and that is still to be taken in."""
+    return bool(session.scalar(_IS_TO_COME, {"alert_id": alert_id, "changes": list(BEGINNINGS)}))
+
+
 def alerts(session: Session, ids: Sequence[int]) -> dict[int, AlertSeen]:
     """These alerts as they are now, by id; one that went with the retention is left out."""
     return {row.id: AlertSeen(*row) for row in session.execute(_ALERTS, {"ids": list(ids)})}
 
 
 def take_changes(session: Session, ids: Sequence[int]) -> None:
-    """They are known to their incidents from now on."""
-    session.execute(_CHANGES_TAKEN, {"ids": list(ids)})
+    """They are known to their incidents from now on.  Portions are taken in the order of `changes`."""
+    last_id = session.scalars(select(GroupingPosition.last_id).with_for_update()).one()
+    if new := [id_ for id_ in ids if id_ > last_id]:
+        until = max(new)
+        session.execute(_NOTE_LATE, {"last_id": last_id, "until": until, "ids": new, "widest": _WIDEST_GAP})
+        session.execute(update(GroupingPosition).values(last_id=until))
+    if len(new) < len(ids):
+        session.execute(_NO_LONGER_LATE, {"ids": list(ids)})
+
+
+def forget_what_never_came(session: Session) -> None:
+    """Ids of transactions that were rolled back are not looked for any longer."""
+    if session.scalar(_ANY_LATE):
+        # Two statements in this order: what ended before the first is seen by the second.
+        oldest = session.scalars(_OLDEST_TRANSACTION).one()
+        session.execute(_NEVER_TO_COME, {"oldest": oldest})
 
 
 def anomalies(session: Session, *, limit: int, younger_than: timedelta) -> list[AnomalySeen]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+
+from db.queries import series
 
 PORTION = 2_000
 AUDIT_DAYS = 365
@@ -43,25 +46,35 @@ _OLD_ROWS: dict[Kind, str] = {
             SELECT id FROM audit_log WHERE at < now() - :age
             ORDER BY at, id LIMIT :portion FOR UPDATE SKIP LOCKED)
     """,
-    # Both rows are locked, and who holds one is passed over: ingest locks them in the same order, and finds
-    # afterwards that the series is gone. A row that changed meanwhile is looked at again by PostgreSQL.
-    "series": """
-        WITH empty AS (
-            SELECT s.id FROM series s JOIN series_progress p ON p.series_id = s.id
-            WHERE p.newest_at < now() - :age AND s.created_at < now() - :age AND p.lease_until IS NULL
-              AND NOT EXISTS (SELECT FROM samples WHERE samples.series_id = s.id)
-            ORDER BY s.id LIMIT :portion FOR UPDATE OF s, p SKIP LOCKED
-        )
-        DELETE FROM series WHERE id IN (SELECT id FROM empty)
-    """,
 }
-KINDS: tuple[Kind, ...] = tuple(_OLD_ROWS)
+# Which series have nothing left, and which of them still when nobody can store samples; one that is scored is
+# passed over. The first look takes long on many series, and nobody waits for it.
+_EMPTY_SERIES = """
+    SELECT s.id FROM series s JOIN series_progress p ON p.series_id = s.id
+    WHERE p.newest_at < now() - :age AND s.created_at < now() - :age AND p.lease_until IS NULL
+      AND NOT EXISTS (SELECT FROM samples WHERE samples.series_id = s.id)
+    """
+_DELETE_SERIES = f"""
+    WITH empty AS ({_EMPTY_SERIES} AND s.id = ANY(:ids) ORDER BY s.id FOR UPDATE OF s, p SKIP LOCKED)
+    DELETE FROM series WHERE id IN (SELECT id FROM empty) RETURNING id
+    """  # noqa: S608 (only constants of this module are put together)
+KINDS: tuple[Kind, ...] = (*_OLD_ROWS, "series")
 
 
 def forget(session: Session, kind: Kind, *, days: int) -> int:
     """Delete one portion of what is older than that; how many rows went."""
-    result = session.execute(text(_OLD_ROWS[kind] + " RETURNING 1"), {"age": timedelta(days=days), "portion": PORTION})
-    return len(result.all())
+    given = {"age": timedelta(days=days), "portion": PORTION}
+    if kind == "series":
+        return _forget_series(session, given)
+    return len(session.execute(text(_OLD_ROWS[kind] + " RETURNING 1"), given).all())
+
+
+def _forget_series(session: Session, given: Mapping[str, object]) -> int:
+    ids = session.scalars(text(f"{_EMPTY_SERIES} ORDER BY s.id LIMIT :portion"), given).all()
+    if not ids:
+        return 0
+    series.begin_epoch(session)
+    return len(session.execute(text(_DELETE_SERIES), {**given, "ids": ids}).all())
 
 
 def wait_briefly(session: Session) -> None:

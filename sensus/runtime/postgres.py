@@ -22,15 +22,18 @@ APPLICATION = "sensus"  # the role and the database that it owns
 
 # Written into postgresql.conf at creation, where an owner may change them.
 _SETTINGS = {
-    "shared_buffers": "128MB",
     "max_connections": "100",
+    # After each checkpoint the first change of a page is written out whole: the fewer of them the better for ingest,
+    # and what is to be done again after a crash still takes seconds.
     "wal_compression": "on",
-    "max_wal_size": "1GB",
+    "checkpoint_timeout": "10min",
+    "max_wal_size": "2GB",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
     "log_line_prefix": "%m [%p] ",
 }
+_LEAST_BUFFERS_MB, _MOST_BUFFERS_MB = 128, 1024
 _INITDB_TIMEOUT_S = 120.0
 
 
@@ -160,7 +163,7 @@ class EmbeddedPostgres:
         sync_folder(data.parent)
 
     def _initdb(self, fresh: Path, password_file: Path) -> None:
-        settings = [part for name, value in _SETTINGS.items() for part in ("--set", f"{name}={value}")]
+        settings = [part for name, value in _settings().items() for part in ("--set", f"{name}={value}")]
         _run(
             [
                 *self._program("initdb"),
@@ -219,3 +222,10 @@ def _run(command: list[str], standard_input: str, home: Path) -> None:
         last = next((line for line in said if "error" in line.lower() or "fatal" in line.lower()), None)
         reason = last or (said[-1] if said else f"exit status {done.returncode}")
         raise ConfigurationError(f"PostgreSQL's data can't be made in {home}: {reason.strip()}")
+
+
+def _settings() -> dict[str, str]:
+    # An eighth of the memory, since workers and a model want theirs, and a stack without load touches little of it.
+    memory_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    buffers_mb = max(_LEAST_BUFFERS_MB, min(memory_mb // 8, _MOST_BUFFERS_MB))
+    return {**_SETTINGS, "shared_buffers": f"{buffers_mb}MB"}

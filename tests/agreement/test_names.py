@@ -171,3 +171,12 @@ def test_what_is_needed_at_run_time_is_packaged() -> None:
         # A folder without `__init__.py` is no package, and then its files are in no wheel.
         assert (path.parent / "__init__.py").exists(), f"{path.parent} is in no wheel"
         assert any(path.match(pattern) for pattern in patterns), f"{path} is in no wheel"
+
+
+def test_each_advisory_lock_has_a_number_of_its_own() -> None:
+    found = [
+        number
+        for path in (ROOT / "db").rglob("*.py")
+        for number in re.findall(r"^_?[A-Z_]+ = (0x[0-9A-Fa-f_]+)$", path.read_text(), re.MULTILINE)
+    ]
+    assert len(found) == len(set(found)) >= 5, sorted(found)

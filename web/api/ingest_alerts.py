@@ -5,10 +5,9 @@ from __future__ import annotations
 from flask import Response
 from flask_smorest import Blueprint
 
-from db.queries import alerts, outbox, quarantine
-from sensus import audit, logs, metrics, times
-from web import answers, bodies
-from web.access import access, caller
+from sensus import logs, metrics, times
+from web import alert_intake, answers, bodies
+from web.access import access
 from web.openapi import ingest_doc
 from web.request_context import request_id
 from web.resources import resources
@@ -43,41 +42,22 @@ def receive_alerts() -> Response:
     with metrics.timed(metrics.processing_duration.labels("alerts")):
         received_at = times.now()
         delivery = ingest_alerts.read(bodies.read_json_bytes(), received_at)
-        actor = caller().identity
-        with resources().database.transaction() as session:
-            stored = alerts.store(
-                session, delivery.messages, received_at=received_at, request_id=request_id(), actor=actor
-            )
-            quarantine.add(session, delivery.oddities, actor=actor, request_id=request_id())
-            receipt = AlertsReceipt(
-                accepted=stored.created + stored.updated + stored.duplicates,
-                created=stored.created,
-                updated=stored.updated,
-                duplicates=stored.duplicates,
-                quarantined=len(delivery.oddities),
-                alert_ids=stored.alert_ids,
-                request_id=request_id(),
-            )
-            outbox.add(
-                session,
-                stream=audit.RAW,
-                type="alert",
-                facts={
-                    "accepted": receipt.accepted,
-                    "created": receipt.created,
-                    "updated": receipt.updated,
-                    "duplicates": receipt.duplicates,
-                    "quarantined": receipt.quarantined,
-                    "alert_ids": receipt.alert_ids[: bodies.MOST_ERRORS],
-                },
-                request_id=request_id(),
-                actor=actor,
-            )
+        stored = alert_intake.store(delivery, received_at)
     background = resources().background
     background.relay()
     background.knock_alerts()
     _count(delivery)
-    return answers.accepted(receipt)
+    return answers.accepted(
+        AlertsReceipt(
+            accepted=stored.accepted,
+            created=stored.created,
+            updated=stored.updated,
+            duplicates=stored.duplicates,
+            quarantined=len(delivery.oddities),
+            alert_ids=stored.alert_ids,
+            request_id=request_id(),
+        )
+    )
 
 
 def _count(delivery: ingest_alerts.Delivery) -> None:

@@ -80,11 +80,13 @@ def _store(changes: Changes) -> Response:
         for event, (event_id, is_new) in zip(changes.events, stored, strict=True):
             outbox.add(
                 session,
-                stream=audit.RAW,
-                type="event",
-                facts={"event_id": event_id, "kind": event.kind, "duplicate": not is_new},
-                request_id=request_id(),
-                actor=actor,
+                outbox.NewEntry(
+                    stream=audit.RAW,
+                    type="event",
+                    facts={"event_id": event_id, "kind": event.kind, "duplicate": not is_new},
+                    request_id=request_id(),
+                    actor=actor,
+                ),
             )
     if stored:
         resources().background.relay()

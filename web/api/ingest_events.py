@@ -39,11 +39,13 @@ def receive_event() -> Response:
             event_id, new = events.store(session, event, actor=actor)
             outbox.add(
                 session,
-                stream=audit.RAW,
-                type="event",
-                facts={"event_id": event_id, "kind": event.kind, "duplicate": not new},
-                request_id=request_id(),
-                actor=actor,
+                outbox.NewEntry(
+                    stream=audit.RAW,
+                    type="event",
+                    facts={"event_id": event_id, "kind": event.kind, "duplicate": not new},
+                    request_id=request_id(),
+                    actor=actor,
+                ),
             )
     resources().background.relay()
     metrics.events_received.labels(event.kind).inc()

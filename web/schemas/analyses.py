@@ -48,7 +48,9 @@ class FeedbackAnswer(Schema):
 class AnalysisAnswer(Schema):
     """One root-cause analysis, or one anomaly, which then says more under `anomaly`."""
 
-    id = fields.Integer()
+    id = fields.Integer(
+        allow_none=True, metadata={"description": "null while no worker has looked at an alert that came a moment ago"}
+    )
     alert_id = fields.Integer(allow_none=True)
     incident_id = fields.Integer(allow_none=True, metadata={"description": "The incident that it is about, or part of"})
     incident_state = fields.Integer(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from db.queries.samples import NewSamples
+from db.queries.series import REMEMBERED, SeriesKey
 from sensus import times
 from sensus.storable import MOST_SAMPLES, NotStorable
 from web import bodies
@@ -28,6 +30,19 @@ class SamplesIn(msgspec.Struct):
     """Several samples."""
 
     metrics: list[SampleIn]
+
+
+class _Unopened(msgspec.Struct, gc=False):
+    """A `SampleIn` whose labels are left as they came."""
+
+    metric_name: str
+    metric_value: float
+    labels: msgspec.Raw = msgspec.Raw()
+    timestamp: str | float | None = None
+
+
+class _AllUnopened(msgspec.Struct):
+    metrics: list[_Unopened]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +88,34 @@ class _Reading:
         except NotStorable as error:
             self.refuse(index, error.field, str(error), error.reason)
 
+    def add_all(self, samples: list[_Unopened]) -> None:
+        """The same for many.  Raises msgspec.ValidationError when labels are not what they must be."""
+        new, moments = self.samples, dict[str | float | None, int]()
+        oldest, newest = self.window.oldest, self.window.newest
+        moments[None] = self.received_at
+        for index, sample in enumerate(samples):
+            try:
+                key = _key_of(sample.metric_name, bytes(sample.labels))
+                stamp = sample.timestamp
+                # The samples of one scrape are of one time.
+                at = moments.get(stamp)
+                if at is None:
+                    at = moments[stamp] = _time(stamp)
+                self.well_formed += 1
+                if not oldest <= at <= newest:
+                    self.window.check(at)
+                new.add(new.place_of(key), at, sample.metric_value)
+            except NotStorable as error:
+                self.refuse(index, error.field, str(error), error.reason)
+
     def refuse(self, index: int, field_: str, message: str, reason: str) -> None:
         self.refused.append(Refused(index, field_, message, reason))
 
 
 _SAMPLE = msgspec.json.Decoder(SampleIn)
-_SAMPLES = msgspec.json.Decoder(list[SampleIn])
-_BATCH = msgspec.json.Decoder(SamplesIn)
+_SAMPLES = msgspec.json.Decoder(list[_Unopened])
+_BATCH = msgspec.json.Decoder(_AllUnopened)
+_LABELS = msgspec.json.Decoder(dict[str, str] | None)
 
 
 def read(body: bytes, received_at: datetime, *, retention_days: int) -> Batch:
@@ -90,13 +126,13 @@ def read(body: bytes, received_at: datetime, *, retention_days: int) -> Batch:
     """
     window = Window.at(received_at, retention_days=retention_days)
     reading = _Reading(times.to_microseconds(received_at), window)
-    typed = _typed(body)
-    if typed is not None:
-        _refuse_too_many(len(typed))
-        for index, sample in enumerate(typed):
-            reading.add(index, sample)
-        prefix = "metrics." if body.lstrip()[:1] == b"{" else ""
-    else:
+    prefix = "metrics." if body.lstrip()[:1] == b"{" else ""
+    try:
+        samples = _unopened(body)
+        _refuse_too_many(len(samples))
+        reading.add_all(samples)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        reading = _Reading(times.to_microseconds(received_at), window)
         items, prefix = _items(body)
         _refuse_too_many(len(items))
         for index, raw in enumerate(items):
@@ -112,13 +148,18 @@ def read(body: bytes, received_at: datetime, *, retention_days: int) -> Batch:
 _ALONE = "alone"
 
 
-def _typed(body: bytes) -> list[SampleIn] | None:
-    """All samples in one step, or None when the body needs a closer look."""
-    try:
-        body.decode()
-        return _SAMPLES.decode(body) if body.lstrip()[:1] == b"[" else _BATCH.decode(body).metrics
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
+def _unopened(body: bytes) -> list[_Unopened]:
+    """All samples in one step; raises when the body needs a closer look."""
+    body.decode()
+    return _SAMPLES.decode(body) if body.lstrip()[:1] == b"[" else _BATCH.decode(body).metrics
+
+
+# A sender comes again with the same series in the same words: then none of its labels is opened.
+@lru_cache(maxsize=REMEMBERED)
+def _key_of(name: str, labels: bytes) -> SeriesKey:
+    """The series of this name with the labels of this JSON text.  Raises NotStorable or msgspec.ValidationError."""
+    opened = _LABELS.decode(labels) if labels else None
+    return series_key(name, tuple(opened.items()) if opened else ())
 
 
 def _items(body: bytes) -> tuple[list[msgspec.Raw], str]:
@@ -142,7 +183,7 @@ def _refuse_too_many(count: int) -> None:
         raise RequestEntityTooLarge(f"{count} samples; send at most {MOST_SAMPLES} in one request")
 
 
-def _time(value: str | float) -> int:
+def _time(value: str | float | None) -> int:
     try:
         return times.parse_microseconds(value)
     except times.BadTime as error:

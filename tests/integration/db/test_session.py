@@ -11,9 +11,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from db import direct
+from db.direct import Direct
 from db.session import TRUSTED_S, Database
 from sensus.errors import Unavailable
+from tests.servers import PrivateServers
 from tests.waiting import wait_for
+
+Step = Callable[[Direct], object]
 
 _NAME = "cut-by-a-test"
 _CUT = text("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = :name")
@@ -76,3 +80,89 @@ def test_a_direct_statement_raises_what_sqlalchemy_would(pooled: Database) -> No
     with pytest.raises(IntegrityError) as raised, pooled.transaction() as session:
         direct.execute(session, "INSERT INTO users (name, password_hash, scopes) VALUES (NULL, 'secret', '{}')", {})
     assert "secret" not in str(raised.value).split("DETAIL")[0]
+
+
+def names(session: Session) -> list[str]:
+    return list(session.scalars(text("SELECT name FROM users ORDER BY name")))
+
+
+ADD = "INSERT INTO users (name, password_hash, scopes) VALUES (%(name)s, 'x', '{}')"
+
+
+def add(name: str) -> Step:
+    return lambda connection: direct.execute(connection, ADD, {"name": name})
+
+
+def begin(connection: Direct) -> None:
+    connection.begin()
+
+
+def run(pooled: Database, *steps: Step) -> None:
+    with pooled.direct() as connection:
+        for step in steps:
+            step(connection)
+
+
+def fail(_: Direct) -> None:
+    raise KeyError
+
+
+def copy(connection: Direct) -> None:
+    direct.copy(connection, "COPY users (name, password_hash, scopes) FROM STDIN", b"copied\tx\t{}\n")
+
+
+def ask_twice(connection: Direct) -> None:
+    assert direct.execute_all(connection, "SELECT 1; SET LOCAL lock_timeout = 0; SELECT 2") == [(1,), None, (2,)]
+
+
+def test_a_direct_statement_commits_by_itself(pooled: Database, session: Session) -> None:
+    with pytest.raises(KeyError):
+        run(pooled, add("a"), copy, fail)
+    assert names(session) == ["a", "copied"]
+
+
+@pytest.mark.parametrize("first", [add("a"), copy, ask_twice])
+def test_what_was_begun_directly_is_one_transaction(pooled: Database, session: Session, first: Step) -> None:
+    def nothing_yet(_: Direct) -> None:
+        assert names(session) == []
+
+    with pytest.raises(KeyError):
+        run(pooled, begin, first, add("b"), nothing_yet, fail)
+    assert names(session) == []
+    run(pooled, begin, first, add("b"), nothing_yet)
+    assert names(session)[-2:] in (["a", "b"], ["b", "copied"], ["b"])
+
+
+def test_a_connection_comes_back_to_the_pool_as_it_was(pooled: Database, session: Session) -> None:
+    with pooled.direct() as connection:
+        driver = connection.driver
+        direct.execute(connection, "SELECT 1", {})
+    assert not driver.autocommit
+    with pooled.transaction() as later:
+        later.execute(text("INSERT INTO users (name, password_hash, scopes) VALUES ('a', 'x', '{}')"))
+        assert names(session) == []
+        later.rollback()
+    assert names(session) == []
+
+
+def test_a_direct_connection_that_is_cut_costs_one_request(
+    pooled: Database, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.session.TRUSTED_S", 3600)
+    open_two(pooled)
+    cut(session)
+    with pytest.raises(Unavailable):
+        run(pooled, ask_twice)
+    assert [ask(pooled), ask(pooled)] == [7, 7]
+
+
+def test_a_commit_that_is_cut_is_told(pooled: Database, session: Session) -> None:
+    with pytest.raises(Unavailable):
+        run(pooled, begin, add("a"), lambda _: cut(session))
+    assert names(session) == []
+
+
+def test_a_server_that_is_away_is_told(servers: PrivateServers) -> None:
+    nobody = Database("postgresql+psycopg://nobody:x@127.0.0.1:1/x", backoff_s=(0.01,))
+    with pytest.raises(Unavailable, match="away"), nobody.direct():
+        pass

@@ -133,9 +133,15 @@ def test_known_series_cost_no_statement_more(settings: Settings, writer: FlaskCl
 
     def statements(client: FlaskClient) -> float:
         send(client, of_series(1, 2))
+        settle(client)
         before = run()
         send(client, of_series(1, 2))
+        settle(client)
         return run() - before
+
+    def settle(client: FlaskClient) -> None:
+        with client.application.app_context():
+            assert resources().background.settle()
 
     def run() -> float:
         return REGISTRY.get_sample_value("sensus_db_query_duration_seconds_count", {"operation": "direct"}) or 0.0

@@ -21,7 +21,9 @@ from sensus import audit
 def fill(database: Database, names: Sequence[str], stream: audit.Stream = audit.RAW) -> None:
     for name in names:
         with database.transaction() as session:
-            outbox.add(session, stream=stream, type="alert", facts={"n": 1}, request_id=name, actor="key:1")
+            outbox.add(
+                session, outbox.NewEntry(stream=stream, type="alert", facts={"n": 1}, request_id=name, actor="key:1")
+            )
 
 
 def in_redis(client: redis.Redis, stream: audit.Stream = audit.RAW) -> list[str]:
@@ -54,7 +56,10 @@ def test_more_than_one_batch_goes_out_in_one_call(
 ) -> None:
     with database.transaction() as open_session:
         for number in range(BATCH_ENTRIES + 10):
-            outbox.add(open_session, stream=audit.RAW, type="alert", facts={}, request_id=f"r{number}", actor="key:1")
+            outbox.add(
+                open_session,
+                outbox.NewEntry(stream=audit.RAW, type="alert", facts={}, request_id=f"r{number}", actor="key:1"),
+            )
     assert relay(database, partial(audit.append_batch, redis_client)) == BATCH_ENTRIES + 10
     assert in_redis(redis_client) == [f"r{number}" for number in range(BATCH_ENTRIES + 10)]
 
@@ -105,7 +110,9 @@ def test_several_relays_at_once_send_each_entry_once(
 def test_an_entry_of_a_transaction_that_failed_never_appears(database: Database, redis_client: redis.Redis) -> None:
     def add_and_die() -> None:
         with database.transaction() as session:
-            outbox.add(session, stream=audit.RAW, type="alert", facts={}, request_id="a", actor="key:1")
+            outbox.add(
+                session, outbox.NewEntry(stream=audit.RAW, type="alert", facts={}, request_id="a", actor="key:1")
+            )
             raise Died
 
     with pytest.raises(Died):

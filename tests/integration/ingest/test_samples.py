@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from db.models import Series, SeriesProgress
+from db.models import SampleArrival, Series, SeriesProgress
 from db.models.sample import samples as samples_table
-from db.queries import partitions
+from db.queries import partitions, upkeep
+from db.queries import series as series_queries
+from db.session import Database
 from tests.factories import samples
+from web.resources import resources
 
 
 def send(client: FlaskClient, body: Any, expected: int = 202) -> dict[str, Any]:
@@ -22,6 +26,12 @@ def send(client: FlaskClient, body: Any, expected: int = 202) -> dict[str, Any]:
     assert answer.status_code == expected, answer.text
     told: dict[str, Any] = answer.get_json()
     return told
+
+
+def settle(client: FlaskClient) -> None:
+    """Wait until what came in is noted."""
+    with client.application.app_context():
+        assert resources().background.settle()
 
 
 def counts(receipt: dict[str, Any]) -> tuple[int, int, int]:
@@ -161,8 +171,10 @@ class TestRefused:
 def test_a_sample_behind_the_watermark_is_stored_and_counted_as_late(writer: FlaskClient, session: Session) -> None:
     body = samples([1.0, 2.0, 3.0])
     send(writer, body[1:2])
+    settle(writer)
     session.execute(update(SeriesProgress).values(scored_until=SeriesProgress.newest_at))
     send(writer, body)
+    settle(writer)
     session.expire_all()
     progress = session.scalars(select(SeriesProgress)).one()
     assert progress.late_samples == 1  # the first; the second was there, the third lies ahead
@@ -170,15 +182,45 @@ def test_a_sample_behind_the_watermark_is_stored_and_counted_as_late(writer: Fla
     assert [value for _, value in stored(session)] == [1.0, 2.0, 3.0]
 
 
-def test_a_series_that_retention_deleted_is_made_again(writer: FlaskClient, session: Session) -> None:
+def test_a_series_that_retention_deleted_is_made_again(
+    writer: FlaskClient, database: Database, session: Session
+) -> None:
     send(writer, samples(1, labels={"a": "gone"}) + samples(1, labels={"a": "stays"}))
     gone = session.scalars(select(Series.id).where(Series.labels["a"].astext == "gone")).one()
+    settle(writer)
     session.execute(delete(samples_table).where(samples_table.c.series_id == gone))
-    session.execute(delete(Series).where(Series.id == gone))
+    session.execute(text("UPDATE series SET created_at = created_at - interval '1 year'"))
+    session.execute(text("UPDATE series_progress SET newest_at = newest_at - interval '1 year'"))
+    with database.transaction() as retention:
+        assert upkeep.forget(retention, "series", days=90) == 1
     receipt = send(writer, samples(2, labels={"a": "gone"}) + samples(2, labels={"a": "stays"}))
     assert counts(receipt) == (4, 0, 0)
     assert session.scalar(select(func.count(Series.id))) == 2
     assert len(stored(session)) == 5
+
+
+def test_nobody_deletes_a_series_while_its_samples_are_stored(database: Database, session: Session) -> None:
+    with database.transaction() as ingest:
+        before = series_queries.hold(ingest)
+        with database.transaction() as retention:
+            upkeep.wait_briefly(retention)
+            with pytest.raises(DBAPIError, match="lock timeout"):
+                series_queries.begin_epoch(retention)
+    with database.transaction() as retention:
+        series_queries.begin_epoch(retention)
+    with database.transaction() as ingest:
+        assert series_queries.hold(ingest) == before + 1
+
+
+def test_samples_that_were_there_and_new_ones_come_in_one_request(writer: FlaskClient, session: Session) -> None:
+    body = samples([1.0, 2.0, 3.0, 4.0])
+    assert counts(send(writer, body[1:3])) == (2, 0, 0)
+    twice = [*body, {**body[3], "metric_value": 5.0}]
+    assert counts(send(writer, twice)) == (5, 3, 0)
+    assert sorted(value for _, value in stored(session)) == [1.0, 2.0, 3.0, 4.0]
+    settle(writer)
+    assert session.scalars(select(SeriesProgress.newest_at)).one() == datetime.fromisoformat(body[3]["timestamp"])
+    assert session.scalar(select(func.count(SampleArrival.id))) == 0
 
 
 def test_a_missing_partition_is_made_when_a_sample_needs_it(writer: FlaskClient, session: Session) -> None:
@@ -194,8 +236,6 @@ def test_any_name_is_kept_as_sent(writer: FlaskClient, session: Session) -> None
 
 
 def test_a_batch_leaves_a_receipt_in_the_stream(app: Any, writer: FlaskClient, redis_client: Any) -> None:
-    from web.resources import resources
-
     receipt = send(writer, samples(3))
     with app.app_context():
         assert resources().background.settle()

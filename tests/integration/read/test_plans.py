@@ -108,11 +108,11 @@ def _walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def assert_by_index(found: list[dict[str, Any]], *, most_rows: int) -> None:
     """Nothing is read from end to end, and not many rows are looked at."""
-    kinds = [node["Node Type"] for node in found]
-    assert "Seq Scan" not in kinds, kinds
     for node in found:
         looked_at = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
         assert looked_at <= most_rows, node
+        # Of a partition in which there is nothing, the planner looks at the nothing.
+        assert node["Node Type"] != "Seq Scan" or not looked_at, node
 
 
 @pytest.mark.parametrize(

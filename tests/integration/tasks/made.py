@@ -11,7 +11,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from db.models import Alert, AnalysisResult, ChangeEvent, Incident, IncidentAlert
-from db.queries import samples
+from db.queries import samples, series
 from db.queries.samples import NewSamples
 from db.queries.series import SeriesKey
 from db.session import Database
@@ -47,6 +47,7 @@ def store_samples(
     for at, value in rows:
         new.add(place, times.to_microseconds(at), value)
     with database.transaction() as session:
+        series.hold(session)
         _, ids = samples.store(session, new, {})
     return ids[key]
 

@@ -9,12 +9,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import hypothesis
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from db.models import AnalysisResult, ModelVersion, SeriesProgress
-from db.queries import leases, progress
+from db.queries import arrivals, leases, progress
 from db.session import Database
 from ml.builtin import builtin_model
 from sensus import times
@@ -30,6 +33,11 @@ def score(*series_ids: int) -> None:
     from tasks.scoring import score_series
 
     score_series(series_ids=list(series_ids))
+
+
+def note(database: Database, **portion: int) -> None:
+    with database.transaction() as noting:
+        arrivals.note(noting, **portion)
 
 
 def offline(rows: Rows, folder: Path) -> list[tuple[datetime, float, float]]:
@@ -90,19 +98,74 @@ def test_a_sample_that_slips_in_while_others_are_scored_is_scored_in_its_place(
     assert session.get_one(SeriesProgress, series_id).late_samples == 0
 
 
-def test_after_three_rereads_what_slipped_in_counts_as_late(
-    worker: Settings, session: Session, put: Put, monkeypatch: pytest.MonkeyPatch
+def test_a_series_into_which_samples_slip_again_and_again_is_scored_when_that_ends(
+    worker: Settings, session: Session, put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("tasks.scoring.BUDGET_S", 0.5)
     rows = wave(120)
-    slipping = [rows.pop(place) for place in (110, 90, 70, 50)]
-    series_id = put(rows)
+    slipping = [rows[place] for place in (110, 90, 70, 50)]
+    series_id = put([row for row in rows if row not in slipping])
     _after_reading(monkeypatch, 4, lambda: put([slipping.pop()]))
     score(series_id)
     there = session.get_one(SeriesProgress, series_id)
-    assert there.late_samples == 1
-    assert there.scored_until == there.newest_at
-    assert there.lease_until is None
-    assert len(scores_of(session, series_id)) == 119
+    assert (there.scored_until, there.failures) == (None, 0)
+    _let_lease_end(session, series_id)
+    score(series_id)
+    assert scores_of(session, series_id) == offline(rows, tmp_path)
+    session.expire_all()
+    assert session.get_one(SeriesProgress, series_id).late_samples == 0
+
+
+def test_samples_that_cannot_be_noted_now_do_not_keep_others_from_being_scored(
+    worker: Settings, database: Database, session: Session, put: Put
+) -> None:
+    from tasks.scoring import score_series
+
+    series_id = put(wave(20), "noted")
+    note(database)
+    held = put(wave(20), "held")
+    name = session.scalar(text("SELECT current_database()"))
+    session.execute(text(f"ALTER DATABASE {name} SET lock_timeout = '50ms'"))
+    score_series.database.engine.dispose()  # connections that are made from here on wait no longer than that
+    with database.engine.connect() as holder:
+        holder.execute(text("SELECT FROM series_progress WHERE series_id = :id FOR UPDATE"), {"id": held})
+        score(series_id)
+    assert len(scores_of(session, series_id)) == 20
+    score()
+    assert len(scores_of(session, held)) == 20
+
+
+@given(data=st.data())
+@hypothesis.settings(
+    max_examples=15, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+def test_every_sample_is_scored_or_counted_as_late_whatever_the_order_of_things(
+    worker: Settings, database: Database, session: Session, put: Put, data: st.DataObject
+) -> None:
+    rows = wave(12)
+    name = f"cpu{times.now().timestamp()}"
+    sent: set[datetime] = set()
+
+    def send() -> None:
+        chosen = data.draw(st.lists(st.sampled_from(rows), min_size=1, max_size=6))
+        put(chosen, name)
+        sent.update(at for at, _ in chosen)
+
+    def note_some() -> None:
+        note(database, portion=data.draw(st.integers(1, 3)))
+
+    for step in data.draw(st.lists(st.sampled_from([send, note_some, score]), min_size=3, max_size=10)):
+        step()
+    send()
+    score()
+    series_id = put(rows[:1], name)
+    score()
+    session.expire_all()
+    there = session.get_one(SeriesProgress, series_id)
+    scored = [at for at, _, _ in scores_of(session, series_id)]
+    assert there.scored_until == there.newest_at == max(sent)
+    assert len(scored) == len(set(scored))
+    assert there.late_samples == len(sent | {rows[0][0]}) - len(scored)
 
 
 def test_a_sample_behind_the_watermark_is_stored_and_not_scored(worker: Settings, session: Session, put: Put) -> None:
@@ -244,6 +307,7 @@ def test_a_series_whose_row_is_held_for_a_moment_is_scored_when_it_is_free(
     worker: Settings, database: Database, session: Session, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     series_id = put(wave(20))
+    note(database)
     with database.engine.connect() as holder:
         holder.execute(text("SELECT FROM series_progress WHERE series_id = :id FOR UPDATE"), {"id": series_id})
         monkeypatch.setattr("tasks.scoring.time.sleep", lambda _: holder.rollback())
@@ -257,6 +321,7 @@ def test_a_series_whose_row_is_held_for_long_is_left_to_the_sweep(
     from tasks import scoring
 
     series_id = put(wave(20))
+    note(database)
     pauses: list[float] = []
     with database.engine.connect() as holder:
         holder.execute(text("SELECT FROM series_progress WHERE series_id = :id FOR UPDATE"), {"id": series_id})

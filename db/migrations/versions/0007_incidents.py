@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
@@ -169,25 +169,33 @@ def _of_results() -> None:
 
 
 def _of_alerts() -> None:
-    history = "alert_history"
-    op.add_column(history, sa.Column("grouped", sa.Boolean(), server_default=sa.text("true"), nullable=False))
-    op.alter_column(history, "grouped", server_default=sa.text("false"))
+    op.create_table(
+        "grouping_position",
+        sa.Column("id", sa.SmallInteger(), server_default=sa.text("1"), autoincrement=False, nullable=False),
+        sa.Column("last_id", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("ck_grouping_position_only_one")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_grouping_position")),
+    )
+    op.create_table(
+        "late_changes",
+        sa.Column("history_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        _moment("noted_at"),
+        sa.PrimaryKeyConstraint("history_id", name=op.f("pk_late_changes")),
+    )
+    op.execute("INSERT INTO grouping_position (last_id) SELECT coalesce(max(id), 0) FROM alert_history")
     # What fires now is put into incidents as if it had just come; what is over stays as it is.
     op.execute(
         """
-        UPDATE alert_history SET grouped = false WHERE id IN (
-            SELECT max(h.id) FROM alert_history h JOIN alerts a ON a.id = h.alert_id
-            WHERE a.status = 'firing' GROUP BY h.alert_id
-        )
+        INSERT INTO late_changes (history_id)
+        SELECT max(h.id) FROM alert_history h JOIN alerts a ON a.id = h.alert_id
+        WHERE a.status = 'firing' GROUP BY h.alert_id
         """
-    )
-    op.create_index(
-        "idx_alert_history_ungrouped", history, ["id"], unique=False, postgresql_where=sa.text("NOT grouped")
     )
 
 
 def downgrade() -> None:
-    op.drop_column("alert_history", "grouped")
+    op.drop_table("late_changes")
+    op.drop_table("grouping_position")
     op.drop_column("ai_analysis_results", "grouped")
     op.drop_column("ai_analysis_results", "incident_state")
     op.drop_column("ai_analysis_results", "incident_id")
