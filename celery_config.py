@@ -18,6 +18,7 @@ TELL_EVERY_S = 10.0
 GROUP_EVERY_S = 5.0
 LEARN_EVERY_S = 20.0
 READ_RUNBOOKS_EVERY_S = 60.0
+TELL_EVERY_S = 5.0
 
 QUEUES = ("anomaly", "llm", "maintenance")
 
@@ -34,6 +35,7 @@ task_routes = {
     "tasks.grouping.*": {"queue": "maintenance"},
     "tasks.topology.*": {"queue": "maintenance"},
     "tasks.runbooks.*": {"queue": "maintenance"},
+    "tasks.notify.*": {"queue": "maintenance"},
 }
 
 include = [
@@ -48,6 +50,7 @@ include = [
     "tasks.grouping",
     "tasks.topology",
     "tasks.runbooks",
+    "tasks.notify",
 ]
 
 task_serializer = "json"
@@ -119,6 +122,11 @@ beat_schedule = {
         "task": "tasks.runbooks.synchronise",
         "schedule": READ_RUNBOOKS_EVERY_S,
         "options": {"expires": READ_RUNBOOKS_EVERY_S},
+    },
+    "tell people": {
+        "task": "tasks.notify.tell",
+        "schedule": TELL_EVERY_S,
+        "options": {"expires": TELL_EVERY_S},
     },
     "make and drop partitions": {"task": "tasks.upkeep.keep_house", "schedule": crontab(hour=0, minute=30)},
     "retrain nightly": {"task": "tasks.training.start_training", "schedule": crontab(hour=2, minute=0)},

@@ -19,6 +19,8 @@ ANOMALY_ALERTS = 0x53656E73_0020
 GROUPING = 0x53656E73_0007
 # The folder of runbooks is read by one worker, that two versions of a file never mix.
 RUNBOOKS = 0x53656E73_0006
+# Notifications are sent by one process: a target that hangs must not hold up one after the other.
+NOTIFYING = 0x53656E73_0009
 
 
 @contextmanager

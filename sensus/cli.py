@@ -62,6 +62,12 @@ COMMANDS = (
         "tasks.rootcause_cli:configure",
         "tasks.rootcause_cli:run",
     ),
+    Command(
+        "notify",
+        "where finished analyses go",
+        "tasks.notify_cli:configure",
+        "tasks.notify_cli:run",
+    ),
     Command("models", "versions of the detection model", "tasks.cli:configure_models", "tasks.cli:models"),
     Command("bench", "measure this machine, on a temporary stack of its own", "bench.cli:configure", "bench.cli:run"),
 )

@@ -55,6 +55,11 @@ causes_confirmed = Counter(
     "Causes told by people, by where they stood among the suspects.",
     ["suspect"],
 )
+notifications = Counter(
+    "sensus_notifications_total",
+    "Notifications by what came of a try; those that wait are unfinished work.",
+    ["outcome"],
+)
 db_query_duration = Histogram(
     "sensus_db_query_duration_seconds", "Time of one statement.", ["operation"], buckets=(0.001, *_LATENCY_S)
 )
@@ -92,6 +97,8 @@ for _suspect in ("first", "listed", "other", "unranked"):
     causes_confirmed.labels(_suspect)
 for _change in ("read", "removed"):
     runbooks.labels(_change)
+for _outcome in ("sent", "retried", "failed", "skipped"):
+    notifications.labels(_outcome)
 for _source in ("api", "labels", "traces"):
     topology_edges.labels(_source)
 for _kind in ("alert", "anomaly"):

@@ -33,6 +33,10 @@ _SERVICE_LINK_NAME = re.compile(
 )
 _SERVICE_LINK_VALUE = re.compile(r"^(tcp|udp|sctp)://")
 
+_SCHEMA = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# Such a URL may hold a comma, so a separator is one only where the next URL begins.
+_BETWEEN_URLS = re.compile(rf"[\s,]+(?={_SCHEMA.pattern})")
+
 PositiveInt = Annotated[int, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -137,6 +141,28 @@ class Settings(BaseSettings):
         None, description="Folder of Markdown files that tell what to do; their sections are shown with incidents."
     )
 
+    notify_urls: SecretStr | None = Field(
+        None,
+        description="Where finished analyses of incidents go: URLs of Apprise, by spaces or commas, such as "
+        "slack://..., mailto://..., json://....",
+    )
+    notify_after_s: float = Field(
+        30.0,
+        ge=0,
+        le=86_400,
+        description="Seconds that an incident must last; nobody is told of one that is over sooner.",
+    )
+    notify_timeout_s: float = Field(20.0, gt=0, le=120, description="Longest wait for one of those URLs, in seconds.")
+    notify_retry_s: float = Field(
+        15.0,
+        gt=0,
+        le=3_600,
+        description="Seconds until what could not be sent is tried again; doubled each time, up to 5 minutes.",
+    )
+    public_url: str | None = Field(
+        None, description="The address of Sensus as people reach it, for links; by default that of the API."
+    )
+
     jwt_secret: SecretStr | None = Field(
         None, min_length=32, description="Signs access tokens; made at first start by `sensus up`."
     )
@@ -182,7 +208,7 @@ class Settings(BaseSettings):
             return cls.model_fields[info.field_name].default
         return value
 
-    @field_validator("llm_url", "llm_key", "embed_model", "runbooks", mode="before")
+    @field_validator("llm_url", "llm_key", "embed_model", "runbooks", "public_url", mode="before")
     @classmethod
     def _blank_is_none(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
@@ -245,7 +271,17 @@ class Settings(BaseSettings):
             raise ValueError(f"{PREFIX}ANOMALY_ALERTS is on, so {PREFIX}ALERTMANAGER_URL must be set")
         return self
 
-    @field_validator("ollama_url", "llm_url")
+    @field_validator("notify_urls")
+    @classmethod
+    def _all_urls(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value().strip():
+            return None
+        for number, url in enumerate(_urls(value.get_secret_value()), 1):
+            if not _SCHEMA.match(url):
+                raise ValueError(f"number {number} must be a URL such as slack://..., mailto://... or json://...")
+        return value
+
+    @field_validator("ollama_url", "llm_url", "public_url")
     @classmethod
     def _http(cls, value: str | None) -> str | None:
         if value is None:
@@ -288,6 +324,14 @@ class Settings(BaseSettings):
     def model_url(self) -> str:
         """Where they are asked."""
         return self.llm_url or self.ollama_url
+
+    def notification_urls(self) -> tuple[str, ...]:
+        """Where analyses go, with the secrets in the URLs; often nowhere."""
+        return () if self.notify_urls is None else _urls(self.notify_urls.get_secret_value())
+
+    def people_url(self) -> str:
+        """The address of Sensus for a link, without a slash at its end."""
+        return self.public_url or address(self.host, self.port)
 
     def alertmanager_urls(self) -> tuple[str, ...]:
         """The address of each Alertmanager, with its credentials and without a slash at its end; often none."""
@@ -397,6 +441,16 @@ def readme_table() -> str:
     secrets = ", ".join(f"`{name}`" for name in secret_names())
     note = f"A secret may stand in a file: `..._FILE` with its path, in place of {secrets}."
     return "\n".join([*rows, "", note]) + "\n"
+
+
+def address(host: str, port: int) -> str:
+    """The URL of a server of ours, from where it listens."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{reachable}:{port}"
+
+
+def _urls(text: str) -> tuple[str, ...]:
+    return tuple(_BETWEEN_URLS.split(text.strip(" \t\r\n,")))
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from tasks.base import SensusTask, pause_s
 from tasks.evidence import as_answer, case_of
 from tasks.incident_evidence import incident_case
 from tasks.model_server import model_server
+from tasks.telling import ask_to_tell
 
 log = logs.get_logger(__name__)
 
@@ -114,6 +115,7 @@ def _explain(task: SensusTask, claim: AnalysisClaim) -> None:
             kept = analyses.finish(session, claim, answer)
         if kept and claim.incident_id is not None and not is_no_news:
             incidents.note(session, [_entry(claim, claim.incident_id, answer)])
+            ask_to_tell(session, task.settings, [claim.id])
     if not kept:
         log.info("analysis_came_late", analysis_id=claim.id, attempt=claim.attempt)
         return

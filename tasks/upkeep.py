@@ -17,6 +17,7 @@ from tasks.app import app
 from tasks.base import SensusTask
 from tasks.in_force import bring_builtin
 from tasks.model_server import model_server
+from tasks.telling import ask_to_tell
 
 log = logs.get_logger(__name__)
 
@@ -150,6 +151,7 @@ def _series(task: SensusTask) -> int:
 def _give_up(task: SensusTask) -> int:
     with task.transaction() as session:
         failed = analyses.give_up(session, reason=_GIVEN_UP)
+        ask_to_tell(session, task.settings, failed)
     if failed:
         log.error("analyses_given_up", analysis_ids=failed[:20], count=len(failed))
     return len(failed)

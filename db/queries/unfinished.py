@@ -12,7 +12,7 @@ from db.models.access import OutboxEntry
 from db.models.alert import AlertHistory
 from db.models.analysis import AnalysisResult
 from db.models.anomaly_alert import AnomalyAlert
-from db.models.incident import GroupingPosition
+from db.models.incident import GroupingPosition, Notification
 from db.models.model_version import TaskRun
 from db.models.sample import SampleArrival, SeriesProgress
 
@@ -30,7 +30,8 @@ class Waiting:
 def waiting(session: Session) -> dict[str, Waiting]:
     """What waits, by kind.
 
-    Requests whose samples are not noted, series, changes of alerts, analyses, runs, audit entries, and anomalies to be told of.
+    Requests whose samples are not noted, series, changes of alerts, analyses, runs, audit entries, anomalies to be told
+    of, and notifications.
     """
     query = union_all(
         _of("arrivals", SampleArrival.stored_at),
@@ -50,6 +51,7 @@ def waiting(session: Session) -> dict[str, Waiting]:
             AnomalyAlert.end_told_at.is_(None),
             AnomalyAlert.told_at.is_(None),
         ),
+        _of("notifications", Notification.created_at, Notification.status == "waiting"),
     )
     return {row.kind: Waiting(row.number, max(0.0, float(row.age_s or 0.0))) for row in session.execute(query)}
 
