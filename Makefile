@@ -8,7 +8,7 @@ ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check prove lock proto readme dashboards clean
+.PHONY: help setup up test check prove lock proto readme dashboards ops-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ check: $(VENV)/.dev ## only the static checks: format, lint, types, import contr
 
 prove: $(VENV)/.dev ## run every promise of the product at full size and print a table
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prove $(ARGS)
+
+ops-check: $(VENV)/.dev $(VENV)/.celery-exporter ## try rules, dashboards and alerts with real Prometheus, Alertmanager and exporters
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.ops $(ARGS)
 
 lock: $(VENV)/.dev ## compile requirements/*.in to *.txt with hashes
 	@set -e; for name in base worker web dev uv celery-exporter package kubectl; do \
@@ -62,4 +65,9 @@ $(VENV)/.base: $(BIN)/uv requirements/base.txt setup.cfg pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.base requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.celery-exporter: $(VENV)/.base requirements/celery-exporter.txt
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/celery-exporter
+	@$(BIN)/uv pip install --quiet --python $(VENV)/celery-exporter/bin/python --no-deps --require-hashes -r requirements/celery-exporter.txt
 	@touch $@
