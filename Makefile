@@ -8,7 +8,7 @@ ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check prove package-check containers-check secrets lock proto readme dashboards clean
+.PHONY: help setup up test check prove ops-check package-check containers-check secrets lock proto readme dashboards clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ check: $(VENV)/.dev ## only the static checks: format, lint, types, import contr
 
 prove: $(VENV)/.dev ## run every promise of the product at full size and print a table
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prove $(ARGS)
+
+ops-check: $(VENV)/.dev $(VENV)/.celery-exporter ## try rules, dashboards and alerts with real Prometheus, Alertmanager and exporters
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.ops $(ARGS)
 
 package-check: $(VENV)/.package ## look for faults in images, composition, workflows and scripts, without running them
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.package
@@ -77,4 +80,9 @@ $(VENV)/.dev: $(VENV)/.base requirements/dev.txt
 $(VENV)/.package: requirements/package.txt | $(VENV)/.dev
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/package
 	@$(BIN)/uv pip install --quiet --python $(VENV)/package/bin/python --require-hashes -r requirements/package.txt
+	@touch $@
+
+$(VENV)/.celery-exporter: $(VENV)/.base requirements/celery-exporter.txt
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/celery-exporter
+	@$(BIN)/uv pip install --quiet --python $(VENV)/celery-exporter/bin/python --no-deps --require-hashes -r requirements/celery-exporter.txt
 	@touch $@
