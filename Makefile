@@ -42,7 +42,7 @@ secrets: ## make the secrets of the composition in ./secrets; those that are the
 lock: $(VENV)/.dev ## compile requirements/*.in to *.txt with hashes
 	@set -e; for name in base worker web dev uv celery-exporter package kubectl; do \
 		case $$name in \
-			worker|web) more="--constraints requirements/base.txt";; \
+			worker|web|dev) more="--constraints requirements/base.txt";; \
 			celery-exporter) more="--overrides requirements/celery-exporter.override";; \
 			kubectl) more="--no-deps";; \
 			*) more="";; \
