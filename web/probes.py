@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from celery_config import QUEUES
-from db.cli import revision_is_current
+from db.cli import tables_suffice
 from db.queries import unfinished
 from sensus import usage
 from sensus.breaker import Guard
@@ -63,10 +63,10 @@ class Probes:
     def not_ready(self) -> str | None:
         """Why no request can be served, or None.  Redis away is no reason: the rows are the truth."""
         try:
-            current = self._database.call(lambda: revision_is_current(self._resources.database))
+            suffice = self._database.call(lambda: tables_suffice(self._resources.database))
         except Unavailable as error:
             return str(error)
-        return None if current else "the database is not at this release's revision: run `sensus db upgrade`"
+        return None if suffice else "the database is not at this release's revision: run `sensus db upgrade`"
 
     def gauges(self) -> CollectorRegistry:
         """Figures that are asked for when Prometheus scrapes; those of a server that is away are left out."""
