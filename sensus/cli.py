@@ -104,7 +104,7 @@ def _resolve(name: str) -> Any:
     try:
         return getattr(import_module(module), function)
     except ModuleNotFoundError as error:
-        # The image of the API has our whole code, but not what only the workers' code needs.
+        # The image of the API has neither model code nor what only workers need.
         raise ConfigurationError(
             f"this command needs {error.name}, which is not installed here; in containers use the workers' image"
         ) from error

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sensus import secret_files
@@ -62,6 +62,12 @@ class Settings(BaseSettings):
     database_password: SecretStr | None = Field(
         None, description="Password of the user in SENSUS_DATABASE_URL, where that has none."
     )
+    reporting_password: SecretStr | None = Field(
+        None,
+        min_length=8,
+        description="Password of the role sensus_reporting, which `sensus db upgrade` makes for dashboards; the "
+        "embedded PostgreSQL has a password of its own for it.",
+    )
     redis_url: SecretStr | None = Field(
         None, description="Redis to use instead of the embedded one: redis://:password@host:6379/0."
     )
@@ -77,6 +83,10 @@ class Settings(BaseSettings):
         (),
         description="Receivers of that Alertmanager, by commas: an alert that never arrived is stored only if it goes "
         "to one of them; empty: to any.",
+    )
+    anomaly_alerts: bool = Field(
+        False,
+        description="Whether that Alertmanager is told of our own anomalies, as alerts named SensusAnomaly: on or off.",
     )
     stale_after_hours: float = Field(
         25.0, ge=0, le=100_000, description="Hours without a repeat after which a firing alert is stale; 0: never."
@@ -123,7 +133,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_format: Literal["json", "console"] = Field("console", description="Form of the log lines.")
 
-    @field_validator("port", "flower_port", "postgres_port", "redis_port", mode="before")
+    @field_validator("port", "flower_port", "metrics_port", "postgres_port", "redis_port", mode="before")
     @classmethod
     def _not_a_service_link(cls, value: object, info: ValidationInfo) -> object:
         # A Kubernetes service called `sensus` sets SENSUS_PORT=tcp://10.0.0.1:8080 in its neighbours.
@@ -173,6 +183,12 @@ class Settings(BaseSettings):
             if not is_sound or parts.query or parts.fragment:
                 raise ValueError("must be like http://host:9093, or several such by commas")
         return value
+
+    @model_validator(mode="after")
+    def _alerts_have_a_place_to_go(self) -> Self:
+        if self.anomaly_alerts and not self.alertmanager_urls():
+            raise ValueError(f"{PREFIX}ANOMALY_ALERTS is on, so {PREFIX}ALERTMANAGER_URL must be set")
+        return self
 
     @field_validator("ollama_url")
     @classmethod
@@ -330,4 +346,6 @@ def _refuse_unknown(environment: Mapping[str, str | None]) -> None:
 def _told(error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_url=False, include_input=False):
         name = PREFIX + "_".join(str(part) for part in problem["loc"][:1]).upper()
-        yield f"{name}: {problem['msg'].removeprefix('Value error, ')}"
+        message = problem["msg"].removeprefix("Value error, ")
+        # What concerns several settings names them itself.
+        yield f"{name}: {message}" if problem["loc"] else message

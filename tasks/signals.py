@@ -57,7 +57,8 @@ def end_task(task_id: str = "", task: Any = None, state: str | None = None, **_:
     began = _began.pop(task_id, None)
     if began is not None:
         metrics.task_duration.labels(task.name).observe(time.perf_counter() - began)
-    metrics.tasks_run.labels(task.name, (state or "unknown").lower()).inc()
+    queue = (task.request.delivery_info or {}).get("routing_key") or "none"
+    metrics.tasks_run.labels(queue, task.name, (state or "unknown").lower()).inc()
     logs.unbind_all()
 
 
@@ -75,6 +76,16 @@ def show_figures(**_: Any) -> None:
     current = settings.current()
     if current.metrics_port:
         figures.show(current.host, current.metrics_port)
+
+
+@signals.beat_init.connect
+def tell_that_beat_lives(**_: Any) -> None:
+    """From now on this process notes each message that it sends."""
+    signals.after_task_publish.connect(_note_sent, weak=False)
+
+
+def _note_sent(**_: Any) -> None:
+    metrics.beat_sent.set_to_current_time()
 
 
 @signals.worker_ready.connect

@@ -23,6 +23,11 @@ def analyse(*, analysis_ids: Sequence[int]) -> None:
         _send("tasks.analysis.analyse", analysis_id=analysis_id)
 
 
+def tell_anomalies() -> None:
+    """Tell the maintenance worker that there are anomalies of which the Alertmanager does not know."""
+    _send("tasks.anomaly_alerts.tell")
+
+
 def train(*, run_id: uuid.UUID) -> None:
     """Tell the maintenance worker that this training waits, or goes on."""
     _send("tasks.training.train", run_id=str(run_id))

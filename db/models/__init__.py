@@ -3,6 +3,7 @@
 from db.models.access import ApiKey, AuditRecord, Installation, OutboxEntry, User
 from db.models.alert import Alert, AlertHistory, Quarantined
 from db.models.analysis import AnalysisFeedback, AnalysisResult, ChangeEvent
+from db.models.anomaly_alert import AnomalyAlert
 from db.models.listing import AlertListing, AlertmanagerReading
 from db.models.model_version import ModelVersion, TaskRun
 from db.models.sample import NewSeriesCount, SampleArrival, Series, SeriesProgress, samples, scores
@@ -14,6 +15,7 @@ __all__ = [
     "AlertmanagerReading",
     "AnalysisFeedback",
     "AnalysisResult",
+    "AnomalyAlert",
     "ApiKey",
     "AuditRecord",
     "ChangeEvent",

@@ -181,6 +181,7 @@ def _run_facts(plan: Plan) -> dict[str, Any]:
         "api": _address(plan.settings.host, plan.settings.port),
         "flower": _address(plan.settings.flower_host, plan.settings.flower_port),
         "database_url": plan.settings.require_database_url().replace("postgresql+psycopg://", "postgresql://", 1),
+        "reporting_url": getattr(plan.stack.postgres, "reporting_url", None),
         "redis_url": plan.settings.require_redis_url(),
         "admin": {"username": "admin", "password": _revealed(plan.settings.admin_password)},
         "api_key": _revealed(plan.settings.source_key),

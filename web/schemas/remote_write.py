@@ -62,13 +62,14 @@ def _add(taken: Taken, series: TimeSeries, window: Window) -> None:
         except NotStorable as error:
             taken.refuse(error, len(samples))
             return
-    new = taken.samples
+    new, place = taken.samples, None
     oldest, newest = window.oldest, window.newest
     for sample in samples:
         value = sample.value
         at = sample.timestamp * 1000
         if oldest <= at <= newest and math.isfinite(value):
-            new.add(new.place_of(key), at, value)
+            place = new.place_of(key) if place is None else place
+            new.add(place, at, value)
         else:
             taken.refuse_value(window, at, value)
 
