@@ -43,6 +43,7 @@ llm_duration = Histogram(
     "sensus_llm_duration_seconds", "Time of one question to the model.", ["outcome"], buckets=_LONG_S
 )
 feedback = Counter("sensus_feedback_total", "Judgements of analyses by people.", ["helpful"])
+anomaly_feedback = Counter("sensus_anomaly_feedback_total", "Judgements of anomalies by people.", ["verdict"])
 db_query_duration = Histogram(
     "sensus_db_query_duration_seconds", "Time of one statement.", ["operation"], buckets=(0.001, *_LATENCY_S)
 )
@@ -79,6 +80,8 @@ for _outcome in ("done", "away", "unreadable"):
     reconciler_runs.labels(_outcome)
 for _change in ("stored", "reopened", "resolved", "not_storable"):
     alerts_reconciled.labels(_change)
+for _verdict in ("real", "false"):
+    anomaly_feedback.labels(_verdict)
 for _kind in ("series", "analyses", "audit"):
     sweep_found.labels(_kind)
 

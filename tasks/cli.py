@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from db.queries import audit, runs
 from db.queries import models as versions
 from db.session import Database
-from ml import artifact
+from ml import artifact, detectors
 from sensus import logs, settings
 from sensus.errors import ConfigurationError, SensusError, Unavailable
 from tasks import model_choice, replay_folder
@@ -118,7 +118,7 @@ def _line(version: ModelVersion) -> tuple[str, ...]:
 
 def _activate(database: Database, version: str) -> int:
     with database.transaction() as session:
-        before = versions.in_force(session)
+        before = versions.in_force(session, detectors.DEFAULT)
         versions.activate(session, version)
         _record(session, "model_activated", version, None if before is None else before.version)
     print(f"{version} is in force")
@@ -127,8 +127,8 @@ def _activate(database: Database, version: str) -> int:
 
 def _rollback(database: Database) -> int:
     with database.transaction() as session:
-        before = versions.in_force(session)
-        now = versions.rollback(session).version
+        before = versions.in_force(session, detectors.DEFAULT)
+        now = versions.rollback(session, detectors.DEFAULT).version
         _record(session, "model_rolled_back", now, None if before is None else before.version)
     print(f"{now} is in force again")
     return 0

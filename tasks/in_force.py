@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from db.queries import models
 from db.session import Database
-from ml import artifact
+from ml import artifact, detectors
 from ml.artifact import Model
 from ml.builtin import BUILTIN_VERSION, builtin_model
 from ml.errors import ArtifactRejected
@@ -42,7 +42,7 @@ class InForce:
         refused: then the version before is used, at last the built-in one.
         """
         with database.transaction() as session:
-            wanted = models.in_force(session)
+            wanted = models.in_force(session, detectors.DEFAULT)
         if wanted is None:
             wanted = bring_builtin(database)
         if self._loaded is None or wanted != self._wanted:
@@ -58,7 +58,7 @@ def bring_builtin(database: Database) -> models.VersionKey:
     with database.transaction() as session:
         models.add(session, new)
         models.activate_if_none(session, new.version)
-        return models.in_force(session) or models.find(session, new.version)
+        return models.in_force(session, detectors.DEFAULT) or models.find(session, new.version)
 
 
 def builtin_version() -> models.NewVersion:
@@ -90,7 +90,7 @@ def load_version(session: Session, key: models.VersionKey) -> Model:
 
 def _load(database: Database, wanted: models.VersionKey) -> Loaded:
     with database.transaction() as session:
-        before = models.once_in_force(session)
+        before = models.once_in_force(session, detectors.DEFAULT)
     for key in (wanted, *before[:_MOST_LOOKED_AT]):
         try:
             with database.transaction() as session:

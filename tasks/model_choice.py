@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db.queries import models
 from db.session import Database
-from ml import artifact
+from ml import artifact, detectors
 from ml.builtin import BUILTIN_VERSION, builtin_model
 from ml.errors import ArtifactRejected
 from sensus.errors import ConfigurationError, SensusError, Unavailable
@@ -87,7 +87,7 @@ def _in_force(where: Addresses) -> Chosen:
         return Chosen(builtin_model(), f"model {BUILTIN_VERSION}, since no stack runs here")
     try:
         with _told(where), opened(where) as database, database.transaction() as session:
-            key = models.in_force(session)
+            key = models.in_force(session, detectors.DEFAULT)
             if key is not None:
                 return Chosen(load_version(session, key), f"model {key.version}, in force in {where.source}")
     except Unavailable:

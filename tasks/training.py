@@ -13,6 +13,7 @@ from math import isfinite
 from db import exclusive
 from db.queries import audit, history, models, runs
 from db.queries.runs import RunClaim
+from ml import detectors
 from ml.errors import NotEnoughHistory
 from ml.evaluate import LEAST_SAMPLES, TimesAndValues
 from ml.evaluate import evaluate as measured
@@ -199,7 +200,7 @@ def _conclude(task: SensusTask, claim: RunClaim, window: Window, gathered: Train
     result = {"version": candidate.version, "compared_with": present.model.version, **comparison.to_dict()}
     with task.transaction() as session:
         models.add(session, new)
-        unchanged = models.in_force(session) == present.key
+        unchanged = models.in_force(session, detectors.DEFAULT) == present.key
         if unchanged and comparison.is_no_worse:
             outcome = "activated"
             models.activate(session, candidate.version)

@@ -3,9 +3,10 @@
 from db.models.access import ApiKey, AuditRecord, Installation, OutboxEntry, User
 from db.models.alert import Alert, AlertHistory, Quarantined
 from db.models.analysis import AnalysisFeedback, AnalysisResult, ChangeEvent
+from db.models.detection import AnomalyFeedback, DetectorChoice, Forecast
 from db.models.listing import AlertListing, AlertmanagerReading
 from db.models.model_version import ModelVersion, TaskRun
-from db.models.sample import NewSeriesCount, SampleArrival, Series, SeriesProgress, samples, scores
+from db.models.sample import NewSeriesCount, SampleArrival, Series, SeriesProgress, samples, scores, shadow_scores
 
 __all__ = [
     "Alert",
@@ -14,9 +15,12 @@ __all__ = [
     "AlertmanagerReading",
     "AnalysisFeedback",
     "AnalysisResult",
+    "AnomalyFeedback",
     "ApiKey",
     "AuditRecord",
     "ChangeEvent",
+    "DetectorChoice",
+    "Forecast",
     "Installation",
     "ModelVersion",
     "NewSeriesCount",
@@ -29,4 +33,5 @@ __all__ = [
     "User",
     "samples",
     "scores",
+    "shadow_scores",
 ]

@@ -10,18 +10,22 @@ from sqlalchemy.orm import Session
 
 from db.models.alert import Alert
 from db.models.analysis import ANOMALY, LLM, AnalysisResult
+from db.models.detection import AnomalyFeedback
 from db.models.sample import Series
 from db.queries.series_reads import Selector, conditions, faults_told
 from sensus.errors import NotFound
 
+Rows = Select[AnalysisResult, str | None, dict[str, str] | None, str | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A result; that of an anomaly with its series."""
+    """A result; that of an anomaly with its series, and with what people said of it."""
 
     result: AnalysisResult
     metric_name: str | None
     labels: dict[str, str] | None
+    verdict: str | None = None
 
     @property
     def sampled_at(self) -> datetime:
@@ -76,9 +80,7 @@ def newest_first(
     return [Found(*row) for row in session.execute(query)]
 
 
-def newest_first_query(
-    analysis_type: str | None, *, limit: int, before_id: int | None = None
-) -> Select[AnalysisResult, str | None, dict[str, str] | None]:
+def newest_first_query(analysis_type: str | None, *, limit: int, before_id: int | None = None) -> Rows:
     """The statement behind `newest_first`, so that its plan can be looked at."""
     query = _with_series().order_by(AnalysisResult.id.desc()).limit(limit)
     if analysis_type is not None:
@@ -97,9 +99,7 @@ def anomalies(
         return [Found(*row) for row in session.execute(anomalies_query(wanted, limit=limit, before=before))]
 
 
-def anomalies_query(
-    wanted: AnomalyFilter, *, limit: int, before: tuple[datetime, int] | None = None
-) -> Select[AnalysisResult, str | None, dict[str, str] | None]:
+def anomalies_query(wanted: AnomalyFilter, *, limit: int, before: tuple[datetime, int] | None = None) -> Rows:
     """The statement behind `anomalies`, so that its plan can be looked at."""
     query = (
         _with_series(of_every_result=False)
@@ -124,6 +124,18 @@ def _is_of(analysis_type: str) -> ColumnElement[bool]:
     return AnalysisResult.analysis_type == bindparam("analysis_type", analysis_type, literal_execute=True)
 
 
-def _with_series(*, of_every_result: bool = True) -> Select[AnalysisResult, str | None, dict[str, str] | None]:
-    series = select(AnalysisResult, Series.metric_name, Series.labels)
+def _with_series(*, of_every_result: bool = True) -> Rows:
+    # The newest verdict on the sample, which one step down an index finds.
+    verdict = (
+        select(AnomalyFeedback.verdict)
+        .where(
+            AnomalyFeedback.series_id == AnalysisResult.series_id,
+            AnomalyFeedback.sample_at == AnalysisResult.sample_at,
+        )
+        .order_by(AnomalyFeedback.id.desc())
+        .limit(1)
+        .correlate(AnalysisResult)
+        .scalar_subquery()
+    )
+    series = select(AnalysisResult, Series.metric_name, Series.labels, verdict)
     return series.join(Series, Series.id == AnalysisResult.series_id, isouter=of_every_result)

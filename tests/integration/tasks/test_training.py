@@ -228,10 +228,10 @@ def test_rollback_goes_back_step_by_step_and_never_to_what_was_withdrawn(
     steps = []
     for _ in range(2):
         with database.transaction() as mine:
-            steps.append(models.rollback(mine).version)
+            steps.append(models.rollback(mine, "isolation_forest").version)
     assert steps == ["b", "a"]
     with database.transaction() as mine, pytest.raises(Conflict):
-        models.rollback(mine)
+        models.rollback(mine, "isolation_forest")
     assert session.scalars(select(ModelVersion.version).where(ModelVersion.is_active)).all() == ["a"]
 
 

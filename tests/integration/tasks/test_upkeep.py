@@ -182,7 +182,7 @@ def test_old_versions_go_but_never_what_a_rollback_needs(
     assert {"builtin-1", "v1", "v2", "v3", "v69"} <= left
     assert len(left) == 64
     with database.transaction() as mine:
-        assert models.rollback(mine).version == "v3"
+        assert models.rollback(mine, "isolation_forest").version == "v3"
 
 
 def test_finished_runs_are_forgotten_and_unfinished_ones_are_not(
@@ -206,13 +206,13 @@ def test_partitions_past_the_retention_are_dropped(worker: Settings, session: Se
 
 
 def test_a_fresh_system_has_its_model_after_the_first_sweep(worker: Settings, session: Session) -> None:
-    assert models.in_force(session) is None
+    assert models.in_force(session, "isolation_forest") is None
     sweep()
-    first = models.in_force(session)
+    first = models.in_force(session, "isolation_forest")
     assert first is not None
     assert first.version == "builtin-1"
     sweep()
-    assert models.in_force(session) == first
+    assert models.in_force(session, "isolation_forest") == first
 
 
 def test_an_alert_that_nobody_repeats_becomes_stale_and_fires_again_with_its_next_repeat(
