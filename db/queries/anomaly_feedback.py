@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from db.models.analysis import ANOMALY, AnalysisResult
@@ -44,7 +45,7 @@ def labelled(session: Session, *, since: datetime, until: datetime, limit: int) 
     """The newest `limit` samples in [since, until) of which somebody said what they were, by the newest verdict."""
     newest = (
         select(AnomalyFeedback.series_id, AnomalyFeedback.sample_at, AnomalyFeedback.verdict)
-        .distinct(AnomalyFeedback.series_id, AnomalyFeedback.sample_at)
+        .ext(distinct_on(AnomalyFeedback.series_id, AnomalyFeedback.sample_at))
         .where(AnomalyFeedback.sample_at >= since, AnomalyFeedback.sample_at < until)
         .order_by(AnomalyFeedback.series_id, AnomalyFeedback.sample_at, AnomalyFeedback.id.desc())
         .subquery()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from web.arguments import StrictSchema
 from web.pages import PageSchema
@@ -21,13 +21,24 @@ class ModelAnswer(Schema):
     algorithm = fields.String()
     parameters = fields.Dict()
     training_date = Moment()
+    role = fields.String(
+        validate=validate.OneOf(("champion", "challenger", "former", "stored")),
+        metadata={
+            "description": "champion: scores at present; challenger: scores in its shadow; former: did so once, and a "
+            "rollback returns to it"
+        },
+    )
     is_active = fields.Boolean(metadata={"description": "Whether it scores at present"})
     activated_at = Moment(allow_none=True)
+    challenger_since = Moment(allow_none=True)
     checksum = fields.String()
     feature_names = fields.List(fields.String())
     library_versions = fields.Dict()
     data_window = fields.Dict(metadata={"description": "The history that it was trained on"})
     evaluation = fields.Dict(metadata={"description": "How good it is, as far as that was measured"})
+    drift = fields.Dict(
+        metadata={"description": "How far what is scored lately has moved away from what it was trained on"}
+    )
     created_at = Moment()
 
 
