@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, cast, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Session
 
 from db.models.model_version import ModelVersion
@@ -147,8 +147,12 @@ def rollback(session: Session, algorithm: str) -> ModelVersion:
 
 
 def keep_evaluation(session: Session, version_id: int, evaluation: Mapping[str, Any]) -> None:
-    """Replace what is known of how good a version is."""
-    session.execute(update(ModelVersion).where(ModelVersion.id == version_id).values(evaluation=dict(evaluation)))
+    """Add to what is known of how good a version is, in place of what is known under the same names."""
+    session.execute(
+        update(ModelVersion)
+        .where(ModelVersion.id == version_id)
+        .values(evaluation=ModelVersion.evaluation.op("||")(cast(dict(evaluation), JSONB)))
+    )
 
 
 def keep_drift(session: Session, version_id: int, drift: Mapping[str, Any]) -> None:

@@ -63,7 +63,7 @@ def challenge(session: Session, version: str) -> VersionKey:
     if chosen.is_active:
         raise Conflict(f"{version} is in force; it can't challenge itself")
     if not chosen.is_challenger:
-        _retire(session, chosen.algorithm)
+        _retire_present(session, chosen.algorithm)
         session.execute(
             update(ModelVersion)
             .where(ModelVersion.id == chosen.id)
@@ -72,7 +72,13 @@ def challenge(session: Session, version: str) -> VersionKey:
     return VersionKey(chosen.id, chosen.version, chosen.checksum, chosen.algorithm)
 
 
-def _retire(session: Session, algorithm: str) -> None:
+def retire(session: Session, challenger: VersionKey) -> None:
+    """Let this version challenge no more; it stays stored."""
+    models.lock(session)
+    session.execute(update(ModelVersion).where(ModelVersion.id == challenger.id).values(is_challenger=False))
+
+
+def _retire_present(session: Session, algorithm: str) -> None:
     session.execute(
         update(ModelVersion)
         .where(ModelVersion.is_challenger, ModelVersion.algorithm == algorithm)
