@@ -11,7 +11,7 @@ from ml.artifact import Model
 from ml.detectors.base import FloatArray
 from ml.errors import NotEnoughHistory
 from ml.faults import FAULTS, spread_of
-from ml.scoring import Batch, score_batch
+from ml.scoring import Unscored, score_batch
 from ml.threshold import DEFAULT_POLICY, Policy
 
 LEAST_SAMPLES = 200
@@ -55,10 +55,10 @@ def evaluate(
             continue
         used += 1
         cut = int(len(times) * (1.0 - HELD_BACK))
-        memory = score_batch(model, None, times[:cut], values[:cut], policy).memory
+        memory = score_batch(model, [Unscored(times[:cut], values[:cut])], policy)[0].memory
         late, tail = times[cut:], np.asarray(values[cut:], dtype=np.float64)
-        clean = score_batch(model, memory, late, values[cut:], policy)
-        alarms += int(_anomalous(clean).sum())
+        (clean,) = score_batch(model, [Unscored(late, values[cut:], memory)], policy)
+        alarms += len(clean.anomalies)
         weeks += (late[-1] - late[0]) / WEEK_S
         spread = spread_of(np.asarray(values[:cut], dtype=np.float64))
         for kind, (name, fault) in enumerate(FAULTS.items()):
@@ -68,14 +68,14 @@ def evaluate(
             faulty, hit = tail.copy(), slice(start, start + length)
             faulty[hit] = fault(rng, tail[hit], spread)
             end = start + length  # what comes later tells nothing of this fault
-            batch = score_batch(model, memory, late[:end], faulty[:end].tolist(), policy)
-            scores = np.array([row.score for row in batch.figures])
+            (batch,) = score_batch(model, [Unscored(late[:end], faulty[:end].tolist(), memory)], policy)
+            scores = np.array(batch.scores)
             labels = faulty[:end] != tail[:end]
             if labels.any() and not labels.all():
                 areas.append(auroc(labels, scores))
                 precisions.append(average_precision(labels, scores))
             if labels.any():
-                found[name].append(bool(_anomalous(batch)[hit].any()))
+                found[name].append(any(start <= anomaly.sample < end for anomaly in batch.anomalies))
     if not used:
         raise NotEnoughHistory(max((len(times) for times, _ in histories), default=0), LEAST_SAMPLES)
     hits = [hit for kind_hits in found.values() for hit in kind_hits]
@@ -105,10 +105,6 @@ def average_precision(labels: npt.NDArray[np.bool_], scores: FloatArray) -> floa
     last = np.append(np.diff(scores[order]) != 0, True)
     precision, recall = (hits / np.arange(1, len(hits) + 1))[last], hits[last] / hits[-1]
     return float(np.sum(np.diff(np.append(0.0, recall)) * precision))
-
-
-def _anomalous(batch: Batch) -> npt.NDArray[np.bool_]:
-    return np.array([row.anomaly is not None for row in batch.figures])
 
 
 def _mean(values: Sequence[float] | Sequence[bool]) -> float:
