@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ml import explained, hours, pace, rarity
 from ml import memory as m
 from ml.compiled import compiled
-from ml.memory import FloatArray, Memory, States
+from ml.memory import FloatArray, States
 
 State = Literal["warming_up", "scoring", "stale"]
 STATES: tuple[State, ...] = ("warming_up", "scoring", "stale")
@@ -66,9 +66,10 @@ def figures_of(states: States, starts: npt.NDArray[np.int64], times: FloatArray,
     return figures
 
 
-def ends_an_hour(memory: Memory, time: float) -> bool:
+def needs_rings(hot: bytes | None, time: float) -> bool:
     """Whether an hour of the series ends with a sample of this time, so that its rings are needed."""
-    return m.open_hour(memory) != floor(time / pace.HOUR_S)
+    hour = None if hot is None else m.open_hour(hot)
+    return hour is not None and hour != floor(time / pace.HOUR_S)
 
 
 @compiled

@@ -84,7 +84,6 @@ _HEAD = struct.Struct("<3sBI")  # what it is, the version, and whose numbers `ow
 _NUMBER = struct.Struct("<d")
 _MEMORY, _SHADOW = b"SSM", b"SSS"
 _RINGS_BYTES = 4 * HOURS * 8
-_DRAWN = slice(MEDIAN, WEEKLY + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +133,23 @@ def recall(memories: Sequence[Memory | None], algorithm: str, beginning: FloatAr
         blank if memory is None or problem else _body(memory.hot, mark, kind, beginning)
         for memory, problem in zip(memories, refused, strict=True)
     ]
+    nothing = bytes(_RINGS_BYTES)
+    known = [
+        memory.rings if memory is not None and problem is None else nothing
+        for memory, problem in zip(memories, refused, strict=True)
+    ]
     table = np.frombuffer(b"".join(bodies), kind).copy()
     bad = ~(np.isfinite(np.delete(table["now"], np.r_[_DRAWN], axis=1)).all(axis=1))
     bad |= ~np.isfinite(table["paging"][:, :FIRST_PEAK]).all(axis=1)
-    for number in np.flatnonzero(bad):
-        refused[number] = "a figure is not finite"
+    for number in np.flatnonzero(bad).tolist():
+        refused[number], known[number] = "a figure is not finite", nothing
         table[number] = np.frombuffer(blank, kind)[0]
-    nothing = bytes(_RINGS_BYTES)
-    rings = b"".join(nothing if memory is None or memory.rings is None else memory.rings for memory in memories)
+    rings = b"".join(nothing if one is None else one for one in known)
     return States(
         now=np.ascontiguousarray(table["now"]),
         sizes=np.ascontiguousarray(table["sizes"]),
         rings=np.frombuffer(rings, "<f8").reshape(len(memories), 4, HOURS).copy(),
-        has_rings=np.array([memory is None or memory.rings is not None for memory in memories], dtype=np.bool_),
+        has_rings=np.array([one is not None for one in known], dtype=np.bool_),
         own=Own(np.ascontiguousarray(table["paging"]), np.ascontiguousarray(table["own"])),
         refused=refused,
     )
@@ -204,9 +207,18 @@ def begin_own(series: int, beginning: FloatArray) -> Own:
     return Own(paging, np.tile(beginning, (series, 1)))
 
 
-def open_hour(memory: Memory) -> float:
-    """The number of the hour that is open in the series, since 1970."""
-    hour: float = _NUMBER.unpack_from(memory.hot, _HEAD.size + 8 * HOUR)[0]
+def with_rings(memory: Memory, before: Memory | None) -> Memory:
+    """The memory, with the rings of the one before where they stayed as they were."""
+    if memory.rings is not None or before is None:
+        return memory
+    return Memory(memory.hot, before.rings)
+
+
+def open_hour(hot: bytes) -> float | None:
+    """The number of the hour that is open in the series, since 1970; None where the bytes can't be used."""
+    if _problem(Memory(hot, None)):
+        return None
+    hour: float = _NUMBER.unpack_from(hot, _HEAD.size + 8 * HOUR)[0]
     return hour
 
 

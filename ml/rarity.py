@@ -18,8 +18,8 @@ Histogram = npt.NDArray[np.float32]
 # Half octaves, from 2**-8 to 2**12 spreads; larger sizes than LARGEST count as that.
 LOWEST_LOG, LOWEST = -8.0, 2.0**-8
 LARGEST = 2.0**20
-# Samples that the prior weighs: the plain one 1 / (1 + size), the sceptic one 1 / (1 + sqrt(size)).
-PLAIN, SCEPTIC = 30.0, 300.0
+# Samples that the prior weighs: the plain one 1 / (1 + size ** 1.5), the sceptic one 1 / (1 + sqrt(size)).
+PLAIN, SCEPTIC = 20.0, 500.0
 
 
 @compiled
@@ -39,7 +39,8 @@ def mass(histogram: Histogram, size: float, weight: float) -> float:
 @compiled
 def plain(above: float, total: float, size: float) -> float:
     """Rarity in bits, sure of itself after a few hours of history: what pages."""
-    return log2((total + PLAIN) / (above + PLAIN / (1.0 + min(size, LARGEST))))
+    counted = min(size, LARGEST)
+    return log2((total + PLAIN) / (above + PLAIN / (1.0 + counted * sqrt(counted))))
 
 
 @compiled

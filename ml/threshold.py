@@ -27,13 +27,13 @@ class Policy:
 
     threshold: float = 0.5  # an alert figure from here on is an anomaly
     score_bits: float = 5.0  # evidence for ranking at which the score is one half
-    alert_bits: float = 4.2  # evidence for paging at which the alert figure is one half
-    ordinary_peak: float = 3.5  # daily peaks up to here, in bits, are nothing special and take nothing off
+    alert_bits: float = 4.6  # evidence for paging at which the alert figure is one half
+    ordinary_peak: float = 4.0  # daily peaks up to here, in bits, are nothing special and take nothing off
     peak_weight: float = 0.85  # of what the usual daily peak of the series is above that is taken off
     peak_quantile: float = 0.9  # the usual peak is the one that so many of the last 28 days stay below
     hold_off_s: float = 45_000.0  # one event pages once in this time ...
     clear_rise: float = 0.35  # ... unless it rises by so many bits above what it was
-    held_share: float = 0.5  # what is left of the evidence while it is held off
+    held_share: float = 0.25  # what is left of the evidence while it is held off
     warm_up_share: float = 0.4  # what is left of it on the very first sample; grows to 1 over the warm-up
 
     def is_anomaly(self, alert: float) -> bool:

@@ -41,7 +41,7 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
     """Arguments of `sensus score`."""
     parser.add_argument("--input", type=Path, required=True, metavar="DIR", help="folder of CSV files timestamp,value")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where timestamp,score,alert go")
-    parser.add_argument("--model", metavar="NAME", help="a version, builtin-1, or the path of an exported model")
+    parser.add_argument("--model", metavar="NAME", help="a version, builtin-2, or the path of an exported model")
     parser.add_argument(
         "--retrain",
         choices=("nightly", "never"),

@@ -58,8 +58,9 @@ class SeriesProgress(Base):
     newest_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
     scored_until: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     late_samples: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    # The memory of the series, as `ml` wrote it.
+    # The memory of the series, as `ml` wrote it; what changes once an hour is apart, and is stored apart.
     memory: Mapped[bytes | None] = mapped_column(LargeBinary)
+    rings: Mapped[bytes | None] = mapped_column(LargeBinary)
     # What the version that scores in the shadow remembers beside it, and which version that is.
     shadow_memory: Mapped[bytes | None] = mapped_column(LargeBinary)
     shadow_version_id: Mapped[int | None] = mapped_column(BigInteger)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,6 +43,7 @@ class SeriesClaim:
     after: datetime
     until: datetime
     memory: bytes | None
+    rings: bytes | None = None  # only where `with_rings` read them
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,10 @@ class NewAnomaly:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What came of a claim: the samples in (claim.after, until] were `read`, and have these figures."""
+    """What came of a claim: the samples in (claim.after, until] were `read`, and have these figures.
+
+    Of the memory, `rings` are None where they stay as they are.
+    """
 
     claim: SeriesClaim
     until: datetime
@@ -75,6 +79,7 @@ class Scored:
     scores: Sequence[NewScore]
     anomalies: Sequence[NewAnomaly]
     memory: bytes | None
+    rings: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +160,16 @@ def unscored_samples(
     for series_id, at, value in rows:
         found[series_id].append((at, value))
     return found
+
+
+def with_rings(session: Session, claims: Sequence[SeriesClaim]) -> list[SeriesClaim]:
+    """The claims, with the part of their memories that few batches need."""
+    rows = session.execute(
+        text("SELECT series_id, rings FROM series_progress WHERE series_id = ANY(:ids)"),
+        {"ids": [claim.series_id for claim in claims]},
+    )
+    rings = {row.series_id: row.rings for row in rows}
+    return [replace(claim, rings=rings.get(claim.series_id)) for claim in claims]
 
 
 def keep(session: Session, results: Sequence[Scored], *, model_version_id: int, algorithm: str) -> Kept:
@@ -281,14 +296,16 @@ def _advance(session: Session, results: Sequence[Scored]) -> None:
         text(
             """
             UPDATE series_progress p
-            SET scored_until = u.until, memory = u.memory, failures = 0, lease_until = NULL, claimed_by = NULL
-            FROM unnest(:ids, :untils, :memories) AS u(id, until, memory)
+            SET scored_until = u.until, memory = u.memory, rings = coalesce(u.rings, p.rings),
+                failures = 0, lease_until = NULL, claimed_by = NULL
+            FROM unnest(:ids, :untils, :memories, :rings) AS u(id, until, memory, rings)
             WHERE p.series_id = u.id
             """
         ).bindparams(
             bindparam("ids", [result.claim.series_id for result in results], type_=ARRAY(BigInteger)),
             bindparam("untils", [result.until for result in results], type_=ARRAY(TIMESTAMP(timezone=True))),
             bindparam("memories", [result.memory for result in results], type_=ARRAY(LargeBinary)),
+            bindparam("rings", [result.rings for result in results], type_=ARRAY(LargeBinary)),
         )
     )
 

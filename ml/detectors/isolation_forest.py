@@ -39,7 +39,7 @@ class IsolationForest:
         trees: int = 100,
         max_samples: int = 256,
         ordinary: float = 0.46,
-        score_weight: float = 6.0,
+        score_weight: float = 5.0,
         alert_weight: float = 22.0,
     ) -> None:
         self.trees = trees

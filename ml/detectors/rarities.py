@@ -6,7 +6,7 @@ from ml import features as f
 from ml.detectors.base import FloatArray
 
 # Bits for ranking: the fading maximum counts in full; what lasts, what is new and what stands still are added.
-LASTING_WEIGHT, NOVELTY_WEIGHT, FROZEN_WEIGHT = 2.5, 1.0 / 6.0, 0.1
+LASTING_WEIGHT, NOVELTY_WEIGHT, FROZEN_WEIGHT = 2.5, 0.125, 0.1
 # For paging, a series that stands still is strange by itself, however ordinary its value.
 FROZEN_PAGES = 1.5
 _PAGING = (f.RARE_SURPRISE, f.RARE_SEASONAL, f.RARE_SEASONAL_HOUR)

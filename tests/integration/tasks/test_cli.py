@@ -151,9 +151,9 @@ def test_without_a_worker_it_says_what_to_do(
 
 
 def test_score_takes_the_version_in_force(worker: Settings, database: Database) -> None:
-    assert model_choice.choose(None, worker).why.startswith("model builtin-1, since no version is in force")
+    assert model_choice.choose(None, worker).why.startswith("model builtin-2, since no version is in force")
     InForce().get(database)
-    assert model_choice.choose(None, worker).why == "model builtin-1, in force in SENSUS_DATABASE_URL"
+    assert model_choice.choose(None, worker).why == "model builtin-2, in force in SENSUS_DATABASE_URL"
     with pytest.raises(NotFound):
         model_choice.choose("nothing", worker)
 
@@ -167,7 +167,7 @@ def test_score_takes_the_version_of_a_running_stack_and_does_without_one_that_is
     run_file = tmp_path / "run.json"
     url = worker.require_database_url().replace("+psycopg", "")
     run_file.write_text(json.dumps({"database_url": url, "redis_url": "redis://127.0.0.1:9"}))
-    assert model_choice.choose(None, offline).why == f"model builtin-1, in force in {run_file}"
+    assert model_choice.choose(None, offline).why == f"model builtin-2, in force in {run_file}"
     run_file.write_text(json.dumps({"database_url": "postgresql://x:y@127.0.0.1:9/z", "redis_url": ""}))
     chosen = model_choice.choose(None, offline)
     assert chosen.why.endswith("does not answer")
@@ -176,7 +176,7 @@ def test_score_takes_the_version_of_a_running_stack_and_does_without_one_that_is
 
 def test_a_database_that_was_named_must_answer(tmp_path: Path) -> None:
     away = Settings(_env_file=None, database_url="postgresql://x:y@127.0.0.1:9/z")  # type: ignore[arg-type]
-    with pytest.raises(Unavailable, match="--model builtin-1"):
+    with pytest.raises(Unavailable, match="--model builtin-2"):
         model_choice.choose(None, away)
     with (
         pytest.raises(ConfigurationError, match="sensus up"),

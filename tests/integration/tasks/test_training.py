@@ -96,10 +96,10 @@ def test_a_new_version_comes_into_force_only_when_it_is_no_worse(
     version = run.result["version"]
     assert version == f"if-{run.created_at:%Y%m%dT%H%M%SZ}"
     assert run.result["outcome"] == ("activated" if no_worse else "kept_former")
-    assert run.result["compared_with"] == "builtin-1"
+    assert run.result["compared_with"] == "builtin-2"
     assert {"auroc", "detection_rate"} <= set(run.result["candidate"]) & set(run.result["present"])
     active = session.scalars(select(ModelVersion.version).where(ModelVersion.is_active)).one()
-    assert active == (version if no_worse else "builtin-1")
+    assert active == (version if no_worse else "builtin-2")
     row = session.scalars(select(ModelVersion).where(ModelVersion.version == version)).one()
     assert row.data_window["series"] == 3
     assert row.evaluation["faults"] > 0
@@ -183,7 +183,7 @@ def test_who_lost_a_training_keeps_nothing(
     monkeypatch.setattr(training, "compare", taken_over)
     train(run_id)
     assert run_of(session, run_id).state == "running"
-    assert list(session.scalars(select(ModelVersion.version))) == ["builtin-1"]
+    assert list(session.scalars(select(ModelVersion.version))) == ["builtin-2"]
 
 
 def test_an_error_of_ours_is_told_without_its_details(
@@ -212,7 +212,7 @@ def test_the_version_in_force_is_evaluated_on_recent_history(
     run_id = start(database, "evaluate")
     evaluate(run_id=str(run_id))
     run = run_of(session, run_id)
-    assert (run.state, run.result["version"]) == ("done", "builtin-1")
+    assert (run.state, run.result["version"]) == ("done", "builtin-2")
     stored = session.scalars(select(ModelVersion).where(ModelVersion.is_active)).one().evaluation
     assert stored["histories"] == 3
     assert 0.5 < stored["auroc"] <= 1.0
@@ -263,11 +263,11 @@ def test_a_version_whose_bytes_were_tampered_with_is_refused_and_the_one_before_
     _add(session, "evil", artifact=b"evil bytes", checksum="0" * 64)
     with database.transaction() as mine:
         models.activate(mine, "evil")
-    assert InForce().get(database).model.version == "builtin-1"
-    session.execute(text("UPDATE model_versions SET artifact = 'nothing good' WHERE version = 'builtin-1'"))
+    assert InForce().get(database).model.version == "builtin-2"
+    session.execute(text("UPDATE model_versions SET artifact = 'nothing good' WHERE version = 'builtin-2'"))
     computed = InForce().get(database)
-    assert computed.model.version == "builtin-1"
-    assert computed.key.version == "builtin-1"
+    assert computed.model.version == "builtin-2"
+    assert computed.key.version == "builtin-2"
 
 
 def test_workers_that_start_together_bring_one_builtin_version(worker: Settings, database: Database) -> None:

@@ -172,14 +172,14 @@ def test_old_versions_go_but_never_what_a_rollback_needs(
                 "INSERT INTO model_versions (version, algorithm, training_date, artifact, checksum, feature_names)"
                 " VALUES (:version, 'x', now(), '', '', '[]')"
             ),
-            {"version": "builtin-1" if place == 0 else f"v{place}"},
+            {"version": "builtin-2" if place == 0 else f"v{place}"},
         )
     for version in ("v1", "v2", "v3", "v69"):
         with database.transaction() as mine:
             models.activate(mine, version)
     keep_house()
     left = set(session.scalars(select(ModelVersion.version)))
-    assert {"builtin-1", "v1", "v2", "v3", "v69"} <= left
+    assert {"builtin-2", "v1", "v2", "v3", "v69"} <= left
     assert len(left) == 64
     with database.transaction() as mine:
         assert models.rollback(mine, "isolation_forest").version == "v3"
@@ -210,7 +210,7 @@ def test_a_fresh_system_has_its_model_after_the_first_sweep(worker: Settings, se
     sweep()
     first = models.in_force(session, "isolation_forest")
     assert first is not None
-    assert first.version == "builtin-1"
+    assert first.version == "builtin-2"
     sweep()
     assert models.in_force(session, "isolation_forest") == first
 
