@@ -61,7 +61,9 @@ def evaluate(
     cuts = [held_back_from(len(times)) for times, _ in usable]
     heads = [Unscored(times[:cut], values[:cut]) for (times, values), cut in zip(usable, cuts, strict=True)]
     memories = [scored.memory for scored in score_batch(model, heads, policy)]
-    parts = [_held_back(history, cut, [seed, number]) for number, (history, cut) in enumerate(zip(usable, cuts, strict=True))]
+    parts = [
+        _held_back(history, cut, [seed, number]) for number, (history, cut) in enumerate(zip(usable, cuts, strict=True))
+    ]
     asked: list[Unscored] = []
     for part, memory in zip(parts, memories, strict=True):
         asked.append(Unscored(part.times, part.values.tolist(), memory))

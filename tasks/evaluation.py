@@ -16,6 +16,7 @@ from db.queries.live_scores import Rated
 from db.queries.standings import Challenger
 from ml import drift
 from ml.artifact import Model
+from ml.detectors.base import FloatArray
 from ml.errors import ArtifactRejected
 from ml.evaluate import Evaluation, TimesAndValues
 from ml.evaluate import evaluate as measured
@@ -37,7 +38,7 @@ ACTOR = "system:evaluation"
 LIVE = timedelta(hours=6)
 LIVE_SERIES = 300
 _SERIES_A_LOOK = 50
-# What both versions said is compared over so long at most: each statement must end within ten seconds.
+# What both versions said is compared over samples of so long: each statement must end within ten seconds.
 SHADOW = timedelta(hours=12)
 # Drift is that of the last day.
 RECENT_S = 86_400.0
@@ -53,7 +54,7 @@ class _Data:
     window: Window
     held_back: Sequence[TimesAndValues]
     judged: Sequence[Judged]
-    recent: drift.FloatArray  # figures of the last day of many series
+    recent: FloatArray  # figures of the last day of many series
     rated: Rated
 
 
@@ -201,7 +202,7 @@ def _shadow(task: SensusTask, champion: Loaded, challenger: Challenger) -> Shado
             session,
             challenger.key,
             champion.key,
-            since=max(challenger.since, now - SHADOW),
+            since=now - SHADOW,
             threshold=DEFAULT_POLICY.threshold,
         )
     seconds = (now - challenger.since).total_seconds()

@@ -70,9 +70,7 @@ def recent(task: SensusTask, window: Window) -> list[TimesAndValues]:
 def judged(task: SensusTask, window: Window) -> list[Judged]:
     """Histories of series with samples that people judged, and what they said; the newest verdicts."""
     with task.transaction() as session:
-        said = anomaly_feedback.labelled(
-            session, since=window.since + WARM_UP, until=window.until, limit=MOST_VERDICTS
-        )
+        said = anomaly_feedback.labelled(session, since=window.since + WARM_UP, until=window.until, limit=MOST_VERDICTS)
     by_series = {key: list(part) for key, part in groupby(sorted(said, key=_by_series), key=lambda one: one.series_id)}
     newest = sorted(by_series, key=lambda series_id: by_series[series_id][-1].at, reverse=True)[:JUDGED_SERIES]
     return [_judged(task, window, series_id, by_series[series_id]) for series_id in newest]

@@ -1,4 +1,4 @@
-"""How long work is claimed and told: a row holds its progress, one piece runs at a time, and a lost claim keeps nothing."""
+"""How is long work claimed and told?  Its progress is a row, one piece runs at a time, a lost claim keeps nothing."""
 
 from __future__ import annotations
 

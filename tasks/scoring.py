@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from db.models.sample import STATE_CODES
 from db.queries import arrivals, detector_choices, progress
-from db.queries.progress import NewAnomaly, NewScore, Scored, SeriesClaim
+from db.queries.new_scores import InShadow, NewAnomaly, NewScore
+from db.queries.progress import Scored, SeriesClaim
 from db.session import Database
-from ml.artifact import Model
 from ml.features import needs_rings
 from ml.memory import Memory
 from ml.scoring import Anomaly, Unscored, score_batch
@@ -24,7 +24,7 @@ from sensus import logs, metrics, times
 from tasks import signatures
 from tasks.app import app
 from tasks.base import SensusTask, may_pass
-from tasks.in_force import InForce, Loaded
+from tasks.in_force import InForce, Loaded, Pair, Scorers
 
 log = logs.get_logger(__name__)
 
@@ -58,7 +58,9 @@ def score_series(self: SensusTask, *, series_ids: list[int]) -> None:
             chosen = _by_detector(session, claims, self.settings.detector)
         if claims:
             for detector, claimed in chosen.items():
-                score_claims(self.database, _in_force.get(self.database, detector), claimed)
+                pair = _in_force.pair(self.database, detector)
+                for scorers, part in _shared_out(pair, claimed, self.settings.challenger_share).items():
+                    score_claims(self.database, scorers, part)
             pauses = iter(LOOK_AGAIN_S)
             continue
         # A request that is just storing samples of a series holds its row, and the claim has passed it over.
@@ -96,7 +98,15 @@ def _by_detector(session: Session, claims: Sequence[SeriesClaim], default: str) 
     return parts
 
 
-def score_claims(database: Database, loaded: Loaded, claims: Sequence[SeriesClaim]) -> None:
+def _shared_out(pair: Pair, claims: Sequence[SeriesClaim], challenger_share: float) -> dict[Scorers, list[SeriesClaim]]:
+    """The claims by who scores them."""
+    parts: dict[Scorers, list[SeriesClaim]] = {}
+    for claim in claims:
+        parts.setdefault(pair.of_series(claim.series_id, challenger_share), []).append(claim)
+    return parts
+
+
+def score_claims(database: Database, scorers: Scorers, claims: Sequence[SeriesClaim]) -> None:
     """Score what was claimed and keep it; a series that fails costs its neighbours nothing.
 
     One into which samples slip again and again is let go, and scored when its sender has got to the newest.
@@ -106,11 +116,11 @@ def score_claims(database: Database, loaded: Loaded, claims: Sequence[SeriesClai
         with database.transaction() as session:
             samples = progress.unscored_samples(session, waiting, limit=SAMPLES_A_CHUNK)
             waiting = _with_rings(session, waiting, samples)
-        results, failed = _scored(loaded.model, waiting, samples)
+        results, failed = _scored(scorers, waiting, samples)
         if failed:
             with database.transaction() as session:
                 progress.give_back(session, failed, failed=True)
-        changed = _keep(database, loaded, results)
+        changed = _keep(database, scorers.own, results)
         # A sample that slipped in behind the newest one read belongs before it: read again, in order.
         waiting = [claim for claim in waiting if claim.series_id in changed]
         if not waiting:
@@ -157,18 +167,22 @@ def _keep_together(database: Database, loaded: Loaded, results: Sequence[Scored]
     return stored.changed
 
 
-def _scored(model: Model, claims: Sequence[SeriesClaim], samples: Samples) -> tuple[list[Scored], list[SeriesClaim]]:
+def _scored(
+    scorers: Scorers, claims: Sequence[SeriesClaim], samples: Samples
+) -> tuple[list[Scored], list[SeriesClaim]]:
     """What came of the claims, and which of them failed; all at once when that works, else one by one."""
     try:
-        return _scored_together(model, claims, samples), []
+        return _scored_together(scorers, claims, samples), []
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:
         log.warning("series_scored_one_by_one", count=len(claims), error=type(error).__name__)
+    # Who only scores in the shadow is left out: what is wrong with it must cost nobody anything.
+    alone = Scorers(scorers.own)
     results, failed = [], []
     for claim in claims:
         try:
-            results += _scored_together(model, [claim], samples)
+            results += _scored_together(alone, [claim], samples)
         except SoftTimeLimitExceeded:
             raise
         except Exception:
@@ -177,7 +191,8 @@ def _scored(model: Model, claims: Sequence[SeriesClaim], samples: Samples) -> tu
     return results, failed
 
 
-def _scored_together(model: Model, claims: Sequence[SeriesClaim], samples: Samples) -> list[Scored]:
+def _scored_together(scorers: Scorers, claims: Sequence[SeriesClaim], samples: Samples) -> list[Scored]:
+    shadow = scorers.shadow
     # A NaN has no place in arithmetic that goes on for weeks: it is passed over, as it is offline.
     usable = [[(at, value) for at, value in samples[claim.series_id] if isfinite(value)] for claim in claims]
     unscored = [
@@ -185,12 +200,15 @@ def _scored_together(model: Model, claims: Sequence[SeriesClaim], samples: Sampl
             times=[times.to_epoch(at) for at, _ in rows],
             values=[value for _, value in rows],
             memory=_memory(claim, rows),
+            # A version that is new in the shadow begins with what the other one remembers.
+            shadow=claim.shadow_memory if shadow is not None and claim.shadow_version_id == shadow.key.id else None,
         )
         for claim, rows in zip(claims, usable, strict=True)
     ]
+    scored = score_batch(scorers.own.model, unscored, shadow=None if shadow is None else shadow.model)
     return [
-        _result(model, claim, samples[claim.series_id], rows, figures)
-        for claim, rows, figures in zip(claims, usable, score_batch(model, unscored), strict=True)
+        _result(scorers, claim, samples[claim.series_id], rows, figures)
+        for claim, rows, figures in zip(claims, usable, scored, strict=True)
     ]
 
 
@@ -203,7 +221,7 @@ def _memory(claim: SeriesClaim, rows: Rows) -> Memory | None:
     return Memory(claim.memory, claim.rings)
 
 
-def _result(model: Model, claim: SeriesClaim, read: Rows, rows: Rows, figures: Figures) -> Scored:
+def _result(scorers: Scorers, claim: SeriesClaim, read: Rows, rows: Rows, figures: Figures) -> Scored:
     if figures.refused is not None:
         # Another release wrote it. A series that starts afresh warms up again; one that is stuck is never scored.
         log.warning("series_starts_afresh", series_id=claim.series_id, reason=figures.refused)
@@ -215,10 +233,18 @@ def _result(model: Model, claim: SeriesClaim, read: Rows, rows: Rows, figures: F
             NewScore(at, score, alert, STATE_CODES[state])
             for (at, _), score, alert, state in zip(rows, figures.scores, figures.alerts, figures.states, strict=True)
         ],
-        anomalies=[_anomaly(rows[anomaly.sample], figures, anomaly, model.version) for anomaly in figures.anomalies],
+        anomalies=[_anomaly(rows[one.sample], figures, one, scorers.own.model.version) for one in figures.anomalies],
         memory=figures.memory.hot,
         rings=figures.memory.rings,
+        shadow=_in_shadow(scorers, figures),
     )
+
+
+def _in_shadow(scorers: Scorers, figures: Figures) -> InShadow | None:
+    said, memory = figures.shadow, figures.shadow_memory
+    if scorers.shadow is None or said is None or memory is None:
+        return None
+    return InShadow(scorers.shadow.key.id, said.scores, said.alerts, memory)
 
 
 def _anomaly(row: tuple[datetime, float], figures: Figures, anomaly: Anomaly, version: str) -> NewAnomaly:

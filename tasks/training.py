@@ -142,8 +142,11 @@ def _fit(
         evaluation={
             **comparison.candidate.to_dict(),
             "until": until,
-            "compared_with": champion.model.version,
-            "faults": comparison.to_dict(),
+            "compared": {
+                "with": champion.model.version,
+                "present": comparison.present.to_dict(),
+                "verdict": comparison.told,
+            },
         },
     )
     return _Made(new, champion, comparison)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from sqlalchemy import TIMESTAMP, Boolean, CheckConstraint, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy import TIMESTAMP, Boolean, CheckConstraint, Double, Index, Integer, LargeBinary, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -29,6 +29,8 @@ class ModelVersion(Base):
     activated_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     is_challenger: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     challenger_since: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    # Share of the series that it scored in the shadow, as it was fixed when it began.
+    shadow_share: Mapped[float | None] = mapped_column(Double)
     artifact: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
     checksum: Mapped[str] = mapped_column(Text)
     library_versions: Mapped[JsonObject]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from db.models.model_version import ModelVersion
+from db.models.sample import SeriesProgress
 from db.queries import models
 from db.queries.models import VersionKey
 from sensus.errors import Conflict, NotFound
+
+# A challenger scores so many series at most: enough to compare it by, and a bound of what that costs.
+MOST_SHADOWED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,7 @@ class Standing:
 
     champion: VersionKey | None
     challenger: VersionKey | None
+    shadow_share: float = 0.0  # of the series, those that the challenger scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +38,25 @@ class Challenger:
 def standings(session: Session) -> dict[str, Standing]:
     """By algorithm; one without any version that scores is left out."""
     rows = session.execute(
-        models.KEYS.add_columns(ModelVersion.is_active).where(ModelVersion.is_active | ModelVersion.is_challenger)
+        models.KEYS.add_columns(ModelVersion.is_active, ModelVersion.shadow_share).where(
+            ModelVersion.is_active | ModelVersion.is_challenger
+        )
     )
     found: dict[str, Standing] = {}
-    for *key, is_active in rows:
+    for *key, is_active, share in rows:
         version = VersionKey(*key)
         there = found.get(version.algorithm, Standing(None, None))
         found[version.algorithm] = (
-            Standing(version, there.challenger) if is_active else Standing(there.champion, version)
+            replace(there, champion=version)
+            if is_active
+            else replace(there, challenger=version, shadow_share=share or 0.0)
         )
     return found
+
+
+def of(session: Session, algorithm: str) -> Standing:
+    """Who scores with this algorithm."""
+    return standings(session).get(algorithm, Standing(None, None))
 
 
 def challengers(session: Session) -> list[Challenger]:
@@ -67,7 +81,7 @@ def challenge(session: Session, version: str) -> VersionKey:
         session.execute(
             update(ModelVersion)
             .where(ModelVersion.id == chosen.id)
-            .values(is_challenger=True, challenger_since=func.clock_timestamp())
+            .values(is_challenger=True, challenger_since=func.clock_timestamp(), shadow_share=_share(session))
         )
     return VersionKey(chosen.id, chosen.version, chosen.checksum, chosen.algorithm)
 
@@ -76,6 +90,11 @@ def retire(session: Session, challenger: VersionKey) -> None:
     """Let this version challenge no more; it stays stored."""
     models.lock(session)
     session.execute(update(ModelVersion).where(ModelVersion.id == challenger.id).values(is_challenger=False))
+
+
+def _share(session: Session) -> float:
+    """The share of all series that are about `MOST_SHADOWED`: it stays the same while the challenger scores."""
+    return min(1.0, MOST_SHADOWED / max(session.scalar(select(func.count(SeriesProgress.series_id))) or 0, 1))
 
 
 def _retire_present(session: Session, algorithm: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
+from sensus.settings import DETECTORS
 from web.arguments import StrictSchema
 from web.pages import PageSchema
 from web.schemas.fields import Moment
@@ -11,6 +12,14 @@ from web.schemas.fields import Moment
 
 class ModelsQuery(StrictSchema, PageSchema):
     """A page of versions."""
+
+
+class RollbackQuery(StrictSchema):
+    """Whose version is to be withdrawn."""
+
+    detector = fields.String(
+        validate=validate.OneOf(DETECTORS), metadata={"description": "By default that of the settings"}
+    )
 
 
 class ModelAnswer(Schema):
@@ -31,6 +40,9 @@ class ModelAnswer(Schema):
     is_active = fields.Boolean(metadata={"description": "Whether it scores at present"})
     activated_at = Moment(allow_none=True)
     challenger_since = Moment(allow_none=True)
+    shadow_share = fields.Float(
+        allow_none=True, metadata={"description": "Share of the series that it scored in the shadow"}
+    )
     checksum = fields.String()
     feature_names = fields.List(fields.String())
     library_versions = fields.Dict()

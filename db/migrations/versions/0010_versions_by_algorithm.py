@@ -17,6 +17,7 @@ def upgrade() -> None:
         "model_versions", sa.Column("is_challenger", sa.Boolean(), server_default=sa.text("false"), nullable=False)
     )
     op.add_column("model_versions", sa.Column("challenger_since", sa.TIMESTAMP(timezone=True), nullable=True))
+    op.add_column("model_versions", sa.Column("shadow_share", sa.Double(), nullable=True))
     op.add_column(
         "model_versions",
         sa.Column(
@@ -68,5 +69,5 @@ def downgrade() -> None:
     for name, column in (("challenger", "is_challenger"), ("in_force", "is_active")):
         op.drop_index(f"uq_model_versions_{name}", "model_versions", postgresql_where=sa.text(column))
     op.drop_constraint(op.f("ck_model_versions_role"), "model_versions", type_="check")
-    for column in ("drift", "challenger_since", "is_challenger"):
+    for column in ("drift", "shadow_share", "challenger_since", "is_challenger"):
         op.drop_column("model_versions", column)

@@ -47,6 +47,7 @@ def test_versions_are_listed_newest_first_without_their_bytes(writer: FlaskClien
         "is_active": False,
         "activated_at": None,
         "challenger_since": None,
+        "shadow_share": None,
         "checksum": "c0ffee",
         "feature_names": ["level"],
         "library_versions": {"numpy": "2"},

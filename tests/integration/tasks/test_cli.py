@@ -56,7 +56,7 @@ def test_activating_and_rolling_back_is_audited(
     session.execute(
         text(
             "INSERT INTO model_versions (version, algorithm, training_date, artifact, checksum, feature_names)"
-            " VALUES ('other', 'x', now(), '', '', '[]')"
+            " VALUES ('other', 'isolation_forest', now(), '', '', '[]')"
         )
     )
     assert sensus("models", "activate", "other") == 0
@@ -69,7 +69,7 @@ def test_activating_and_rolling_back_is_audited(
         ("model_rolled_back", f"model:{version}"),
     ]
     assert sensus("models", "rollback") == 1
-    assert capsys.readouterr().err.startswith("sensus: no earlier model version")
+    assert capsys.readouterr().err.startswith("sensus: no earlier version of isolation_forest")
 
 
 def test_an_unknown_version_is_one_line_and_exit_code_1(command: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,10 +124,12 @@ def test_an_evaluation_is_asked_for_and_waited_for(
 
 def work_is_done_at_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A message starts the work here, beside the command that waits for it."""
-    from tasks import signatures, training
+    from tasks import evaluation, signatures, training
+
+    task = training.train if kind == "train" else evaluation.evaluate
 
     def at_once(*, run_id: uuid.UUID) -> None:
-        threading.Thread(target=lambda: getattr(training, kind)(run_id=str(run_id))).start()
+        threading.Thread(target=lambda: task(run_id=str(run_id))).start()
 
     monkeypatch.setattr(signatures, kind, at_once)
     monkeypatch.setattr(signatures, "workers_answering", lambda *, timeout_s: ("maintenance@here",))

@@ -192,7 +192,7 @@ def test_two_workers_on_one_series_keep_its_scores_once(
         assert progress.claim(other, [series_id], limit=1, lease_s=60) == []
     _let_lease_end(session, series_id)
     score(series_id)
-    scoring.score_claims(database, scoring._in_force.get(database), slow)  # comes late
+    scoring.score_claims(database, scoring._in_force.pair(database).of_series(series_id, 0.0), slow)  # comes late
     assert scores_of(session, series_id) == offline(rows, tmp_path)
 
 
