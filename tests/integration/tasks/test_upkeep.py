@@ -170,7 +170,7 @@ def test_old_versions_go_but_never_what_a_rollback_needs(
         session.execute(
             text(
                 "INSERT INTO model_versions (version, algorithm, training_date, artifact, checksum, feature_names)"
-                " VALUES (:version, 'x', now(), '', '', '[]')"
+                " VALUES (:version, 'isolation_forest', now(), '', '', '[]')"
             ),
             {"version": "builtin-2" if place == 0 else f"v{place}"},
         )
