@@ -29,6 +29,7 @@ task_routes = {
     "tasks.scoring.*": {"queue": "anomaly"},
     "tasks.analysis.*": {"queue": "llm"},
     "tasks.training.*": {"queue": "maintenance"},
+    "tasks.evaluation.*": {"queue": "maintenance"},
     "tasks.upkeep.*": {"queue": "maintenance"},
     "tasks.reconciler.*": {"queue": "maintenance"},
     "tasks.anomaly_alerts.*": {"queue": "maintenance"},
@@ -44,6 +45,7 @@ include = [
     "tasks.scoring",
     "tasks.analysis",
     "tasks.training",
+    "tasks.evaluation",
     "tasks.upkeep",
     "tasks.reconciler",
     "tasks.anomaly_alerts",
@@ -131,7 +133,7 @@ beat_schedule = {
     "make and drop partitions": {"task": "tasks.upkeep.keep_house", "schedule": crontab(hour=0, minute=30)},
     "retrain nightly": {"task": "tasks.training.start_training", "schedule": crontab(hour=2, minute=0)},
     "evaluate every six hours": {
-        "task": "tasks.training.start_evaluation",
+        "task": "tasks.evaluation.start_evaluation",
         "schedule": crontab(hour="0,6,12,18", minute=0),
     },
 }

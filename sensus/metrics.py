@@ -60,6 +60,7 @@ notifications = Counter(
     "Notifications by what came of a try; those that wait are unfinished work.",
     ["outcome"],
 )
+anomaly_feedback = Counter("sensus_anomaly_feedback_total", "Judgements of anomalies by people.", ["verdict"])
 db_query_duration = Histogram(
     "sensus_db_query_duration_seconds", "Time of one statement.", ["operation"], buckets=(0.001, *_LATENCY_S)
 )
@@ -116,6 +117,8 @@ for _change in ("fired", "ended"):
     anomaly_alerts.labels(_change)
 for _change in ("stored", "reopened", "resolved", "not_storable"):
     alerts_reconciled.labels(_change)
+for _verdict in ("real", "false"):
+    anomaly_feedback.labels(_verdict)
 for _kind in ("series", "analyses", "audit"):
     sweep_found.labels(_kind)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from dotenv import dotenv_values
@@ -32,6 +32,9 @@ _SERVICE_LINK_NAME = re.compile(
     r"^SENSUS_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$"
 )
 _SERVICE_LINK_VALUE = re.compile(r"^(tcp|udp|sctp)://")
+
+Detector = Literal["isolation_forest", "seasonal_baseline", "half_space_trees", "ensemble"]
+DETECTORS: tuple[str, ...] = get_args(Detector)
 
 _SCHEMA = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 # Such a URL may hold a comma, so a separator is one only where the next URL begins.
@@ -192,6 +195,14 @@ class Settings(BaseSettings):
     retention_days: PositiveInt = Field(90, description="Days that samples, alerts and analyses are kept.")
     score_retention_days: PositiveInt = Field(30, description="Days that the scores of samples are kept.")
     training_days: PositiveInt = Field(28, description="Days of history that the nightly training reads.")
+    detector: Detector = Field(
+        "isolation_forest",
+        description="What scores series, unless POST /api/v1/detectors chose another: isolation_forest, "
+        "seasonal_baseline, half_space_trees or ensemble.",
+    )
+    challenger_share: float = Field(
+        0.0, ge=0, le=1, description="Share of the series that have the figures of the challenger as theirs."
+    )
 
     web_workers: PositiveInt = Field(2, description="Processes of the API.")
     web_threads: PositiveInt = Field(8, description="Threads of each API process.")

@@ -45,7 +45,7 @@ def train(*, run_id: uuid.UUID) -> None:
 
 def evaluate(*, run_id: uuid.UUID) -> None:
     """Tell the maintenance worker that this evaluation waits."""
-    _send("tasks.training.evaluate", run_id=str(run_id))
+    _send("tasks.evaluation.evaluate", run_id=str(run_id))
 
 
 def workers_answering(*, timeout_s: float) -> tuple[str, ...]:
