@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from sensus.runtime import ports
-from tests import benchmarks, killing, outside, scenarios
+from tests import benchmarks, killing, outside, scenarios, telling
 from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
+from tests.receivers import MailServer, WebhookReceiver
 from tests.servers import PrivateServers
 from tests.stack import environment, sensus_up
 
@@ -87,6 +88,7 @@ def main() -> int:
         _beside_an_alertmanager(table, folder)
         _with_servers_of_ones_own(table, folder)
         _killed(table, folder)
+        _told(table, folder)
         _from_outside(table, folder)
     _suite(table)
     _ingest(table)
@@ -213,6 +215,22 @@ def _killed(table: Table, folder: Path) -> None:
             up,
             kills=10,
         )
+
+
+def _told(table: Table, folder: Path) -> None:
+    with WebhookReceiver() as webhook, MailServer() as mail:
+        env = environment(
+            SENSUS_OLLAMA_URL="http://127.0.0.1:9", SENSUS_NOTIFY_URLS=f"{webhook.url('user:word@')} {mail.url}"
+        )
+        with sensus_up(folder / "told", env=env) as up:
+            table.prove(
+                "each state of an incident is told once by webhook and mail, both down for a minute, the worker killed",
+                telling.each_state_is_told_once,
+                up,
+                webhook,
+                mail,
+                away_s=60.0,
+            )
 
 
 def _suite(table: Table) -> None:

@@ -117,7 +117,7 @@ def test_a_finished_analysis_reaches_every_target_once_with_cause_confidence_and
     text = letter.get_payload(decode=True).decode()  # type: ignore[union-attr]
     for told in (text, body["message"]):
         assert body["root_cause"] in told
-        assert f"Confidence: {body['confidence']:.0%}, from the evidence alone" in told
+        assert f"Confidence: {body['confidence']:.0%} (weak evidence), from the evidence alone" in told
         assert link in told
     assert letter["Subject"] == body["title"] == "HighLatency"
     assert statuses(session) == ["sent", "sent"]
