@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from sensus.runtime import ports
-from tests import benchmarks, killing, outside, scenarios
+from tests import benchmarks, incident_scenarios, killing, outside, scenarios, telling
 from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
+from tests.receivers import MailServer, WebhookReceiver
 from tests.servers import PrivateServers
 from tests.stack import environment, sensus_up
+from tests.storms.made import Profile
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
@@ -87,6 +89,7 @@ def main() -> int:
         _beside_an_alertmanager(table, folder)
         _with_servers_of_ones_own(table, folder)
         _killed(table, folder)
+        _told(table, folder)
         _from_outside(table, folder)
     _suite(table)
     _ingest(table)
@@ -139,6 +142,16 @@ def _with_a_model(table: Table, folder: Path) -> None:
     ):
         table.prove("captured webhooks, posted twice", scenarios.captured_webhooks_become_ten_alerts, up)
         table.prove("analyses with a model", scenarios.firing_alerts_are_analysed, up, outcome="model")
+        for seed, profile in ((41, Profile(labelling="mixed")), (42, Profile(labelling="kubernetes", topology=0.0))):
+            calls = "calls known" if profile.topology else "no call known"
+            table.prove(
+                f"a labelled storm of 300 alerts by {profile.labelling} labels, {calls}",
+                incident_scenarios.a_storm_is_put_together,
+                up,
+                model,
+                seed,
+                profile,
+            )
     table.prove("a model that thinks for minutes holds up nothing, not even a stop", _slow_model, folder / "busy")
 
 
@@ -160,6 +173,13 @@ def _without_a_model(table: Table, folder: Path, series: Path) -> None:
         table.prove("a re-fire is a second episode", scenarios.a_refire_is_a_second_episode, up)
         table.prove("bad input", scenarios.bad_input_gets_a_clear_error, up)
         table.prove("a real Prometheus and Alertmanager", scenarios.a_real_alertmanager_delivers, up, folder / "peers")
+        table.prove(
+            "the broken service of a real shop is the first suspect",
+            incident_scenarios.the_broken_service_is_the_first_suspect,
+            up,
+            folder / "shop",
+            usual_s=90.0,
+        )
         table.prove(
             "a real Prometheus writes for two minutes, the API killed in between",
             scenarios.a_real_prometheus_writes,
@@ -213,6 +233,22 @@ def _killed(table: Table, folder: Path) -> None:
             up,
             kills=10,
         )
+
+
+def _told(table: Table, folder: Path) -> None:
+    with WebhookReceiver() as webhook, MailServer() as mail:
+        env = environment(
+            SENSUS_OLLAMA_URL="http://127.0.0.1:9", SENSUS_NOTIFY_URLS=f"{webhook.url('user:word@')} {mail.url}"
+        )
+        with sensus_up(folder / "told", env=env) as up:
+            table.prove(
+                "each state of an incident is told once by webhook and mail, both down for a minute, the worker killed",
+                telling.each_state_is_told_once,
+                up,
+                webhook,
+                mail,
+                away_s=60.0,
+            )
 
 
 def _suite(table: Table) -> None:
