@@ -22,6 +22,7 @@ from sensus.runtime import ports
 from tests import benchmarks, incident_scenarios, killing, outside, scenarios
 from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
+from tests.rootcause_figures import Figures
 from tests.servers import PrivateServers
 from tests.stack import environment, sensus_up
 from tests.storms.made import Profile
@@ -89,6 +90,7 @@ def main() -> int:
         _with_servers_of_ones_own(table, folder)
         _killed(table, folder)
         _from_outside(table, folder)
+        _root_causes(table, folder)
     _suite(table)
     _ingest(table)
     return table.print()
@@ -231,6 +233,20 @@ def _killed(table: Table, folder: Path) -> None:
             up,
             kills=10,
         )
+
+
+def _root_causes(table: Table, folder: Path) -> None:
+    work = folder / "rootcause"
+    work.mkdir()
+    figures = Figures(SHARED / "data" / "rca" / "dev", SHARED / "tools" / "evaluate_rootcause.py", work)
+    for promise, proof in (
+        ("sensus rootcause: the cause is first, or among the first", figures.finds_the_cause),
+        ("sensus rootcause: an alert that is told a minute late costs nothing", figures.may_be_told_late),
+        ("sensus rootcause: units don't matter", figures.knows_no_units),
+        ("sensus rootcause: the confidence tells right from wrong", figures.knows_how_sure_it_may_be),
+        ("sensus rootcause: the change that broke it, without a model", figures.knows_the_change),
+    ):
+        table.prove(promise, proof)
 
 
 def _suite(table: Table) -> None:
