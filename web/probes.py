@@ -8,7 +8,7 @@ from flask import Flask, current_app
 from prometheus_client import CollectorRegistry
 
 from celery_config import QUEUES
-from db.cli import revision_is_current
+from db.cli import tables_suffice
 from sensus.breaker import Guard
 from sensus.errors import Unavailable
 from sensus.health import Check, Pings, Status, ollama_ping
@@ -54,10 +54,10 @@ class Probes:
     def not_ready(self) -> str | None:
         """Why no request can be served, or None.  Redis away is no reason: the rows are the truth."""
         try:
-            current = self._database.call(lambda: revision_is_current(self._resources.database))
+            suffice = self._database.call(lambda: tables_suffice(self._resources.database))
         except Unavailable as error:
             return str(error)
-        return None if current else "the database is not at this release's revision: run `sensus db upgrade`"
+        return None if suffice else "the database is not at this release's revision: run `sensus db upgrade`"
 
     def gauges(self) -> CollectorRegistry:
         """Figures that are asked for when Prometheus scrapes; those of a server that is away are left out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from tests.package import reports
+from tests.kubernetes.manifests import OVERLAYS, overlay
+from tests.package import hardening, reports
 
 ROOT = Path(__file__).parent.parent.parent
 TOOLS = ROOT / ".venv/package/bin"
@@ -32,6 +34,8 @@ def main() -> int:
     checks: Sequence[tuple[str, Callable[[], str]]] = (
         ("Dockerfile, by hadolint", _dockerfile),
         ("composition, by its schema", _composition),
+        ("manifests, by schemas and by what they say of each other", _manifests),
+        ("manifests, by checkov", _hardening),
         ("workflows and Dependabot, by their schemas", _workflow_schemas),
         ("workflows, by zizmor", _workflow_security),
         ("scripts, and those in workflows, by shellcheck", _scripts),
@@ -59,6 +63,32 @@ def _dockerfile() -> str:
 def _composition() -> str:
     _tool("check-jsonschema", "--builtin-schema=vendor.compose-spec", "docker-compose.yml")
     return "1 file"
+
+
+def _manifests() -> str:
+    suite = ("tests/kubernetes", "tests/agreement/test_kubernetes.py")
+    words = [sys.executable, "-m", "pytest", "-q", *suite]
+    environment = {**os.environ, "TESTS_NO_SKIP": "1"}
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Fault(done.stdout + done.stderr)
+    return f"{', '.join(OVERLAYS)}: {done.stdout.strip().splitlines()[-1]}"
+
+
+def _hardening() -> str:
+    told, found = [], []
+    for name in OVERLAYS:
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(overlay(name).text)
+            file.flush()
+            words = ("--framework=kubernetes", "--skip-download", "--soft-fail", "--output=json", f"--file={file.name}")
+            report = json.loads(_tool("checkov", *words))
+        passed, faults = hardening.judge(report)
+        told.append(f"{name} {passed}")
+        found += [f"{name}: {fault}" for fault in faults]
+    if found:
+        raise Fault("\n".join(found))
+    return f"checks passed: {', '.join(told)}"
 
 
 def _workflow_schemas() -> str:
