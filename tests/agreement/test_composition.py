@@ -17,7 +17,7 @@ import yaml
 import celery_config
 from sensus import reporting, settings
 from sensus.runtime import processes
-from sensus.runtime.run import OURS
+from sensus.runtime.names import OURS
 from tests.containers.images import UNTRIED
 
 ROOT = Path(__file__).parent.parent.parent

@@ -12,7 +12,7 @@ from flask import Flask
 import sensus
 from celery_config import QUEUES
 from sensus import settings
-from sensus.runtime.run import OURS
+from sensus.runtime.names import OURS
 from sensus.settings import Settings
 from tests.kubernetes.manifests import (
     NAMESPACE,

@@ -73,7 +73,7 @@ class Composition:
         """Bring it up, and wait until everything that has a health check is well."""
         self.compose("up", "--detach", "--no-build", *self.services)
         for service in self.services:
-            wait_for(lambda service=service: self._is_well(service), f"{service} is well", timeout_s=120, every_s=0.5)
+            wait_for(lambda service=service: self._is_well(service), f"{service} is well", timeout_s=240, every_s=1)
 
     def _is_well(self, service: str) -> bool:
         state = self.container(service)["State"]
