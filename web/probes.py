@@ -11,7 +11,7 @@ from celery_config import QUEUES
 from db.cli import tables_suffice
 from sensus.breaker import Guard
 from sensus.errors import Unavailable
-from sensus.health import Check, Pings, Status, ollama_ping
+from sensus.health import Check, Pings, Status, model_ping
 from web.figures import Figures
 from web.kept import KEPT_S, kept
 from web.resources import Resources
@@ -34,7 +34,7 @@ class Probes:
         self._redis = Guard("redis", limit_s=_LIMIT_S, rest_s=0.5, threads=4)
         self._workers = Guard("workers", limit_s=_LIMIT_S, rest_s=KEPT_S, threads=2)
         settings = resources.settings
-        self._ollama = kept(lambda: ollama_ping(settings.ollama_url, settings.llm_model))
+        self._ollama = kept(lambda: model_ping(settings))
         self._answering = kept(lambda: self._workers.call(_workers_ping))
         self._pings = Pings(
             {

@@ -19,7 +19,7 @@ FLOWER_USER = "admin"
 _PYTHON = (sys.executable, "-m")
 _CELERY = ("celery", "--quiet", "--app=tasks.app")
 _WORKER_PATIENCE_S = 4.0
-_MAINTENANCE_PROCESSES = 2
+_MAINTENANCE_PROCESSES = 3
 # Of PYTHONWARNINGS: Celery says so at each start by root, where root is what the user chose.
 _ROOT_IS_FINE = "ignore:You're running the worker with superuser privileges"
 _COLOURS = ("34", "31", "32", "36", "35", "33", "94", "95")
@@ -146,7 +146,8 @@ def _web(stack: Stack) -> ProcessSpec:
 
 
 def _worker(stack: Stack, queue: str) -> ProcessSpec:
-    # There is one piece of long work at a time, such as training; the second process is for what can't wait so long.
+    # There is one piece of long work at a time, such as training, and one process waits for chat and mail servers; the
+    # third is for what can't wait so long.
     concurrency = _MAINTENANCE_PROCESSES if queue == "maintenance" else stack.worker_concurrency
     command = (
         *_PYTHON,
