@@ -17,7 +17,7 @@ _USUAL = Extent(Size(rounds=3, seconds=4.0, warm_up_s=1.5), requests=200, stored
 _FULL = Extent(Size(rounds=5, seconds=6.0, warm_up_s=2.0), requests=400, stored=1_000_000, filled=1_000_000)
 
 _QUICK_SCALE = scale.Extent(processes=(1, 2), rounds=1, to_score=4_000, seconds=0.4, filled=0)
-_USUAL_SCALE = scale.Extent(processes=scale.PROCESSES, rounds=2, to_score=60_000, seconds=4.0, filled=0)
+_USUAL_SCALE = scale.Extent(processes=scale.PROCESSES, rounds=2, to_score=30_000, seconds=3.0, filled=0)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
