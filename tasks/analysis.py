@@ -16,7 +16,7 @@ from llm.client import OllamaClient, Reply
 from llm.errors import LLMError, ModelBusy, ModelMissing, ModelRefused, ModelUnreachable
 from llm.evidence import Case
 from llm.evidence_only import evidence_only
-from sensus import logs, metrics, times
+from sensus import logs, metrics, times, tracing
 from sensus.settings import Settings
 from tasks.app import app
 from tasks.base import SensusTask, pause_s
@@ -28,6 +28,7 @@ log = logs.get_logger(__name__)
 _MARGIN_S = 30.0
 # A model that said nothing useful is not asked the same again at once.
 _FIRST_REST_S, _LONGEST_REST_S = 300.0, 21_600.0
+_GEN_AI = {"gen_ai.provider.name": "ollama", "gen_ai.operation.name": "chat"}
 _ASKING = "the model is being asked"
 # What tells of the server and nothing of the question.
 _BLAMELESS = (ModelUnreachable, ModelMissing, ModelBusy, ModelRefused)
@@ -51,7 +52,10 @@ class Asked:
         began = time.perf_counter()
         outcome = "answered"
         try:
-            return self._client.ask(messages, schema, deadline_s=deadline_s)
+            with tracing.call(f"chat {self.model}", **_GEN_AI, **{"gen_ai.request.model": self.model}) as told:
+                reply = self._client.ask(messages, schema, deadline_s=deadline_s)
+                told |= _usage(reply)
+                return reply
         except LLMError as error:
             self.error = error
             outcome = "failed"
@@ -73,8 +77,12 @@ def analyse(self: SensusTask, *, analysis_id: int) -> None:
         claim = analyses.claim(session, analysis_id, lease_s=lease_s, holder=self.holder)
     if claim is None:
         return
+    if claim.request_id is not None:
+        # The message may be the sweep's; the work is that of the request that made the row.
+        logs.bind(request_id=claim.request_id)
     try:
-        _explain(self, claim)
+        with tracing.work_for(claim.request_id, "explain", **{"sensus.analysis_id": claim.id}):
+            _explain(self, claim)
     except Exception:
         with self.transaction() as session:
             analyses.give_back(session, claim, pause_s=pause_s(claim.failures))
@@ -138,6 +146,11 @@ def _reused(case: Case, earlier: AnalysisResult) -> Analysis | None:
         question_digest=str(earlier.question_digest),
         reason=data.get("reason"),
     )
+
+
+def _usage(reply: Reply) -> dict[str, int | str]:
+    counts = {"input_tokens": reply.prompt_tokens, "output_tokens": reply.eval_tokens}
+    return {f"gen_ai.usage.{name}": count for name, count in counts.items() if count is not None}
 
 
 def _rest_s(claim: AnalysisClaim, client: Asked) -> float:
