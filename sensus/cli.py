@@ -56,6 +56,18 @@ COMMANDS = (
     Command("key", "API keys of senders and programs", "web.cli:configure_key", "web.cli:key"),
     Command("audit", "read the audit streams", "web.cli:configure_audit", "web.cli:audit"),
     Command("score", "score series in files, without any server", "tasks.cli:configure_score", "tasks.cli:score"),
+    Command(
+        "rootcause",
+        "rank the suspects of cases in files, without any server",
+        "tasks.rootcause_cli:configure",
+        "tasks.rootcause_cli:run",
+    ),
+    Command(
+        "notify",
+        "where finished analyses go",
+        "tasks.notify_cli:configure",
+        "tasks.notify_cli:run",
+    ),
     Command("models", "versions of the detection model", "tasks.cli:configure_models", "tasks.cli:models"),
     Command("bench", "measure this machine, on a temporary stack of its own", "bench.cli:configure", "bench.cli:run"),
 )
@@ -104,7 +116,7 @@ def _resolve(name: str) -> Any:
     try:
         return getattr(import_module(module), function)
     except ModuleNotFoundError as error:
-        # The image of the API has our whole code, but not what only the workers' code needs.
+        # The image of the API has neither model code nor what only workers need.
         raise ConfigurationError(
             f"this command needs {error.name}, which is not installed here; in containers use the workers' image"
         ) from error

@@ -42,7 +42,25 @@ analyses = Counter("sensus_analyses_total", "Root-cause analyses finished.", ["o
 llm_duration = Histogram(
     "sensus_llm_duration_seconds", "Time of one question to the model.", ["outcome"], buckets=_LONG_S
 )
+incidents_changed = Counter("sensus_incidents_total", "Incidents by what happened to them.", ["change"])
+incident_members = Counter("sensus_incident_members_total", "Alerts and anomalies that joined incidents.", ["kind"])
+ranking_duration = Histogram(
+    "sensus_ranking_duration_seconds", "Time to rank the suspects of one incident.", buckets=(*_LATENCY_S, 30.0)
+)
+topology_edges = Counter("sensus_topology_edges_total", "Calls and places that were not known before.", ["source"])
+runbooks = Counter("sensus_runbooks_total", "Files of runbooks that were read or are gone.", ["change"])
 feedback = Counter("sensus_feedback_total", "Judgements of analyses by people.", ["helpful"])
+causes_confirmed = Counter(
+    "sensus_confirmed_causes_total",
+    "Causes told by people, by where they stood among the suspects.",
+    ["suspect"],
+)
+notifications = Counter(
+    "sensus_notifications_total",
+    "Notifications by what came of a try; those that wait are unfinished work.",
+    ["outcome"],
+)
+anomaly_feedback = Counter("sensus_anomaly_feedback_total", "Judgements of anomalies by people.", ["verdict"])
 db_query_duration = Histogram(
     "sensus_db_query_duration_seconds", "Time of one statement.", ["operation"], buckets=(0.001, *_LATENCY_S)
 )
@@ -74,6 +92,18 @@ for _status in ("firing", "resolved"):
     alerts_received.labels(_status)
 for _outcome in ("model", "evidence_only", "insufficient"):
     analyses.labels(_outcome)
+for _change in ("opened", "grown", "reopened", "merged", "resolved"):
+    incidents_changed.labels(_change)
+for _suspect in ("first", "listed", "other", "unranked"):
+    causes_confirmed.labels(_suspect)
+for _change in ("read", "removed"):
+    runbooks.labels(_change)
+for _outcome in ("sent", "retried", "failed", "skipped"):
+    notifications.labels(_outcome)
+for _source in ("api", "labels", "traces"):
+    topology_edges.labels(_source)
+for _kind in ("alert", "anomaly"):
+    incident_members.labels(_kind)
 for _kind in ("alerts", "metrics", "remote_write", "otlp", "events"):
     processing_duration.labels(_kind)
 for _kind in ("histogram", "exemplar"):
@@ -87,6 +117,8 @@ for _change in ("fired", "ended"):
     anomaly_alerts.labels(_change)
 for _change in ("stored", "reopened", "resolved", "not_storable"):
     alerts_reconciled.labels(_change)
+for _verdict in ("real", "false"):
+    anomaly_feedback.labels(_verdict)
 for _kind in ("series", "analyses", "audit"):
     sweep_found.labels(_kind)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from dotenv import dotenv_values
@@ -32,6 +32,13 @@ _SERVICE_LINK_NAME = re.compile(
     r"^SENSUS_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$"
 )
 _SERVICE_LINK_VALUE = re.compile(r"^(tcp|udp|sctp)://")
+
+Detector = Literal["isolation_forest", "seasonal_baseline", "half_space_trees", "ensemble"]
+DETECTORS: tuple[str, ...] = get_args(Detector)
+
+_SCHEMA = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# Such a URL may hold a comma, so a separator is one only where the next URL begins.
+_BETWEEN_URLS = re.compile(rf"[\s,]+(?={_SCHEMA.pattern})")
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -92,9 +99,72 @@ class Settings(BaseSettings):
         25.0, ge=0, le=100_000, description="Hours without a repeat after which a firing alert is stale; 0: never."
     )
 
-    llm_model: str = Field("llama2", min_length=1, description="Name of the Ollama model.")
+    github_secret: SecretStr | None = Field(
+        None, min_length=8, description="Secret of the GitHub webhook that posts to /api/v1/events/github."
+    )
+
+    llm_model: str = Field(
+        "llama2", min_length=1, description="Name of the model, or of several by commas in the order of preference."
+    )
+    llm_url: str | None = Field(
+        None,
+        description="The model server, when it is not at SENSUS_OLLAMA_URL; one that speaks like OpenAI's mostly ends "
+        "with /v1.",
+    )
+    llm_key: SecretStr | None = Field(None, min_length=1, description="Key that the model server asks for.")
+    llm_api: Literal["ollama", "openai"] = Field(
+        "ollama", description="What the model server speaks: `ollama`, or `openai` as vLLM, llama.cpp and others do."
+    )
+    embed_model: str | None = Field(
+        None,
+        min_length=1,
+        description="Model of the same server that makes vectors of texts, so that runbooks and past incidents are "
+        "found by their meaning too.",
+    )
     llm_deadline_s: float = Field(120.0, gt=0, le=240, description="Longest wait for a model's answer, in seconds.")
     llm_num_ctx: int = Field(4096, ge=2048, description="Context window asked of the model, in tokens.")
+
+    incident_settle_s: float = Field(
+        4.0,
+        gt=0,
+        le=600,
+        description="Seconds without news after which the model is asked about an incident; longer the more often it "
+        "changed.",
+    )
+    service_labels: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Labels that name a service, by commas, looked at before the usual ones."
+    )
+    topology_labels: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Pairs of labels that tell of a call, caller>callee by commas, beside the usual ones; `service` is "
+        "whatever names the service.",
+    )
+
+    runbooks: Path | None = Field(
+        None, description="Folder of Markdown files that tell what to do; their sections are shown with incidents."
+    )
+
+    notify_urls: SecretStr | None = Field(
+        None,
+        description="Where finished analyses of incidents go: URLs of Apprise, by spaces or commas, such as "
+        "slack://..., mailto://..., json://....",
+    )
+    notify_after_s: float = Field(
+        30.0,
+        ge=0,
+        le=86_400,
+        description="Seconds that an incident must last; nobody is told of one that is over sooner.",
+    )
+    notify_timeout_s: float = Field(20.0, gt=0, le=120, description="Longest wait for one of those URLs, in seconds.")
+    notify_retry_s: float = Field(
+        15.0,
+        gt=0,
+        le=3_600,
+        description="Seconds until what could not be sent is tried again; doubled each time, up to 5 minutes.",
+    )
+    public_url: str | None = Field(
+        None, description="The address of Sensus as people reach it, for links; by default that of the API."
+    )
 
     jwt_secret: SecretStr | None = Field(
         None, min_length=32, description="Signs access tokens; made at first start by `sensus up`."
@@ -125,6 +195,14 @@ class Settings(BaseSettings):
     retention_days: PositiveInt = Field(90, description="Days that samples, alerts and analyses are kept.")
     score_retention_days: PositiveInt = Field(30, description="Days that the scores of samples are kept.")
     training_days: PositiveInt = Field(28, description="Days of history that the nightly training reads.")
+    detector: Detector = Field(
+        "isolation_forest",
+        description="What scores series, unless POST /api/v1/detectors chose another: isolation_forest, "
+        "seasonal_baseline, half_space_trees or ensemble.",
+    )
+    challenger_share: float = Field(
+        0.0, ge=0, le=1, description="Share of the series that have the figures of the challenger as theirs."
+    )
 
     web_workers: PositiveInt = Field(2, description="Processes of the API.")
     web_threads: PositiveInt = Field(8, description="Threads of each API process.")
@@ -147,10 +225,24 @@ class Settings(BaseSettings):
             return cls.model_fields[info.field_name].default
         return value
 
-    @field_validator("trusted_proxies", "alertmanager_receivers", mode="before")
+    @field_validator("llm_url", "llm_key", "embed_model", "runbooks", "public_url", mode="before")
+    @classmethod
+    def _blank_is_none(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("trusted_proxies", "alertmanager_receivers", "service_labels", "topology_labels", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return _listed(value) if isinstance(value, str) else value
+
+    @field_validator("topology_labels")
+    @classmethod
+    def _pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for part in value:
+            caller, _, callee = part.partition(">")
+            if not caller or not callee or ">" in callee:
+                raise ValueError("must be pairs such as client>server, by commas")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -196,12 +288,38 @@ class Settings(BaseSettings):
             raise ValueError(f"{PREFIX}ANOMALY_ALERTS is on, so {PREFIX}ALERTMANAGER_URL must be set")
         return self
 
-    @field_validator("ollama_url")
+    @field_validator("notify_urls")
     @classmethod
-    def _http(cls, value: str) -> str:
+    def _all_urls(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value().strip():
+            return None
+        for number, url in enumerate(_urls(value.get_secret_value()), 1):
+            if not _SCHEMA.match(url):
+                raise ValueError(f"number {number} must be a URL such as slack://..., mailto://... or json://...")
+        return value
+
+    @field_validator("ollama_url", "llm_url", "public_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("llm_model")
+    @classmethod
+    def _some_model(cls, value: str) -> str:
+        if not _listed(value):
+            raise ValueError("must name a model")
+        return value
+
+    @field_validator("llm_api")
+    @classmethod
+    def _has_an_address(cls, value: str, info: ValidationInfo) -> str:
+        if value == "openai" and not info.data.get("llm_url"):
+            raise ValueError("needs SENSUS_LLM_URL as well")
+        return value
 
     def require_database_url(self) -> str:
         """The database's address as SQLAlchemy takes it.  Raises ConfigurationError when none is set."""
@@ -215,6 +333,22 @@ class Settings(BaseSettings):
         if self.redis_url is None:
             raise ConfigurationError("SENSUS_REDIS_URL is not set; set it, or use `sensus up`, which brings its own")
         return _with_password(self.redis_url, self.redis_password)
+
+    def llm_models(self) -> tuple[str, ...]:
+        """The models that may be asked, the preferred one first."""
+        return _listed(self.llm_model)
+
+    def model_url(self) -> str:
+        """Where they are asked."""
+        return self.llm_url or self.ollama_url
+
+    def notification_urls(self) -> tuple[str, ...]:
+        """Where analyses go, with the secrets in the URLs; often nowhere."""
+        return () if self.notify_urls is None else _urls(self.notify_urls.get_secret_value())
+
+    def people_url(self) -> str:
+        """The address of Sensus for a link, without a slash at its end."""
+        return self.public_url or address(self.host, self.port)
 
     def alertmanager_urls(self) -> tuple[str, ...]:
         """The address of each Alertmanager, with its credentials and without a slash at its end; often none."""
@@ -324,6 +458,16 @@ def readme_table() -> str:
     secrets = ", ".join(f"`{name}`" for name in secret_names())
     note = f"A secret may stand in a file: `..._FILE` with its path, in place of {secrets}."
     return "\n".join([*rows, "", note]) + "\n"
+
+
+def address(host: str, port: int) -> str:
+    """The URL of a server of ours, from where it listens."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{reachable}:{port}"
+
+
+def _urls(text: str) -> tuple[str, ...]:
+    return tuple(_BETWEEN_URLS.split(text.strip(" \t\r\n,")))
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -33,7 +33,6 @@ class Changes:
     stored: list[int] = field(default_factory=list)
     reopened: list[int] = field(default_factory=list)
     resolved: list[int] = field(default_factory=list)
-    analysis_ids: list[int] = field(default_factory=list)  # that are asked for
     not_storable: int = 0
     back: list[str] = field(default_factory=list)  # addresses that answer again
 
@@ -108,7 +107,6 @@ class Comparison:
             raise Overtaken
         changes.not_storable = sum(one.told is None for one in unknown.values())
         changes.stored, changes.reopened = stored.alert_ids[: len(new)], list(again)
-        changes.analysis_ids = stored.analysis_ids
         ids = {identity: ours.alert_id for identity, ours in known.items()}
         ids |= dict(zip(new, changes.stored, strict=True))
         until = {id_: self._listed[identity].until for identity, id_ in ids.items()}

@@ -28,6 +28,16 @@ def tell_anomalies() -> None:
     _send("tasks.anomaly_alerts.tell")
 
 
+def group() -> None:
+    """Tell the maintenance worker that alerts have changed that no incident knows of yet."""
+    _send("tasks.grouping.group")
+
+
+def answer() -> None:
+    """Tell the maintenance worker that alerts or incidents wait for what the evidence alone supports."""
+    _send("tasks.upkeep.answer_unanswered")
+
+
 def train(*, run_id: uuid.UUID) -> None:
     """Tell the maintenance worker that this training waits, or goes on."""
     _send("tasks.training.train", run_id=str(run_id))
@@ -35,7 +45,7 @@ def train(*, run_id: uuid.UUID) -> None:
 
 def evaluate(*, run_id: uuid.UUID) -> None:
     """Tell the maintenance worker that this evaluation waits."""
-    _send("tasks.training.evaluate", run_id=str(run_id))
+    _send("tasks.evaluation.evaluate", run_id=str(run_id))
 
 
 def workers_answering(*, timeout_s: float) -> tuple[str, ...]:

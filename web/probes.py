@@ -8,10 +8,10 @@ from flask import Flask, current_app
 from prometheus_client import CollectorRegistry
 
 from celery_config import QUEUES
-from db.cli import revision_is_current
+from db.cli import tables_suffice
 from sensus.breaker import Guard
 from sensus.errors import Unavailable
-from sensus.health import Check, Pings, Status, ollama_ping
+from sensus.health import Check, Pings, Status, model_ping
 from web.figures import Figures
 from web.kept import KEPT_S, kept
 from web.resources import Resources
@@ -34,7 +34,7 @@ class Probes:
         self._redis = Guard("redis", limit_s=_LIMIT_S, rest_s=0.5, threads=4)
         self._workers = Guard("workers", limit_s=_LIMIT_S, rest_s=KEPT_S, threads=2)
         settings = resources.settings
-        self._ollama = kept(lambda: ollama_ping(settings.ollama_url, settings.llm_model))
+        self._ollama = kept(lambda: model_ping(settings))
         self._answering = kept(lambda: self._workers.call(_workers_ping))
         self._pings = Pings(
             {
@@ -54,10 +54,10 @@ class Probes:
     def not_ready(self) -> str | None:
         """Why no request can be served, or None.  Redis away is no reason: the rows are the truth."""
         try:
-            current = self._database.call(lambda: revision_is_current(self._resources.database))
+            suffice = self._database.call(lambda: tables_suffice(self._resources.database))
         except Unavailable as error:
             return str(error)
-        return None if current else "the database is not at this release's revision: run `sensus db upgrade`"
+        return None if suffice else "the database is not at this release's revision: run `sensus db upgrade`"
 
     def gauges(self) -> CollectorRegistry:
         """Figures that are asked for when Prometheus scrapes; those of a server that is away are left out."""

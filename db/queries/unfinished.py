@@ -9,8 +9,10 @@ from sqlalchemy import ColumnElement, Select, func, literal, or_, select, union_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.models.access import OutboxEntry
+from db.models.alert import AlertHistory
 from db.models.analysis import AnalysisResult
 from db.models.anomaly_alert import AnomalyAlert
+from db.models.incident import GroupingPosition, Notification
 from db.models.model_version import TaskRun
 from db.models.sample import SampleArrival, SeriesProgress
 
@@ -28,7 +30,8 @@ class Waiting:
 def waiting(session: Session) -> dict[str, Waiting]:
     """What waits, by kind.
 
-    Requests whose samples are not noted, series, analyses, runs, audit entries, and anomalies to be told of.
+    Requests whose samples are not noted, series, changes of alerts, analyses, runs, audit entries, anomalies to be told
+    of, and notifications.
     """
     query = union_all(
         _of("arrivals", SampleArrival.stored_at),
@@ -38,6 +41,7 @@ def waiting(session: Session) -> dict[str, Waiting]:
             SeriesProgress.newest_at,
             or_(SeriesProgress.scored_until.is_(None), SeriesProgress.newest_at > SeriesProgress.scored_until),
         ),
+        _of("alerts", AlertHistory.at, AlertHistory.id > select(GroupingPosition.last_id).scalar_subquery()),
         _of("analyses", AnalysisResult.created_at, AnalysisResult.status.in_(_OPEN)),
         _of("runs", TaskRun.created_at, TaskRun.state.in_(_OPEN)),
         _of("audit", OutboxEntry.at),
@@ -47,6 +51,7 @@ def waiting(session: Session) -> dict[str, Waiting]:
             AnomalyAlert.end_told_at.is_(None),
             AnomalyAlert.told_at.is_(None),
         ),
+        _of("notifications", Notification.created_at, Notification.status == "waiting"),
     )
     return {row.kind: Waiting(row.number, max(0.0, float(row.age_s or 0.0))) for row in session.execute(query)}
 

@@ -21,7 +21,7 @@ FLOWER_USER = "admin"
 _PYTHON = (sys.executable, "-m")
 _CELERY = ("celery", "--quiet", "--app=tasks.app")
 _WORKER_PATIENCE_S = 4.0
-_MAINTENANCE_PROCESSES = 2
+_MAINTENANCE_PROCESSES = 3
 # Of PYTHONWARNINGS: Celery says so at each start by root, where root is what the user chose.
 _ROOT_IS_FINE = "ignore:You're running the worker with superuser privileges"
 _COLOURS = ("34", "31", "32", "36", "35", "33", "94", "95")
@@ -41,6 +41,8 @@ class ProcessSpec:
     stop_timeout_s: float = 9.0
     colour: str = ""  # a number of a terminal's colours
     prepare: Callable[[], None] | None = None  # before each start, also of a restart
+    # Whether it makes no sense to restart it; None: as long as it is ready.
+    alive: Callable[[], bool] | None = None
 
 
 class Server(Protocol):
@@ -136,11 +138,13 @@ def _web(stack: Stack) -> ProcessSpec:
         f"--threads={stack.web_threads}",
         "web.wsgi:app",
     )
-    return _ours(stack, "web", command, lambda: probes.http_ok(stack.host, stack.port, "/health/ready"))
+    spec = _ours(stack, "web", command, lambda: probes.http_ok(stack.host, stack.port, "/health/ready"))
+    return replace(spec, alive=lambda: probes.http_ok(stack.host, stack.port, "/health/live"))
 
 
 def _worker(stack: Stack, queue: str) -> ProcessSpec:
-    # There is one piece of long work at a time, such as training; the second process is for what can't wait so long.
+    # There is one piece of long work at a time, such as training, and one process waits for chat and mail servers; the
+    # third is for what can't wait so long.
     concurrency = _MAINTENANCE_PROCESSES if queue == "maintenance" else stack.worker_concurrency
     command = (
         *_PYTHON,
@@ -164,7 +168,8 @@ def _worker(stack: Stack, queue: str) -> ProcessSpec:
         "OPENBLAS_NUM_THREADS": "1",
     }
     node = f"{queue}@{socket.gethostname()}"
-    return _ours(stack, f"worker-{queue}", command, lambda: probes.worker_answers(stack.redis_url, node), **environment)
+    spec = _ours(stack, f"worker-{queue}", command, lambda: probes.worker_answers(stack.redis_url, node), **environment)
+    return replace(spec, alive=lambda: not probes.redis_answers(stack.redis_url) or spec.ready())
 
 
 def _beat(stack: Stack) -> ProcessSpec:
@@ -180,7 +185,8 @@ def _beat(stack: Stack) -> ProcessSpec:
     pulse = folder / probes.PULSE_FILE
     # The pulse of an earlier beat says nothing of this one.
     prepare = partial(pulse.unlink, missing_ok=True)
-    return replace(_ours(stack, "beat", command, lambda: probes.pulse_is_fresh(pulse)), prepare=prepare)
+    spec = _ours(stack, "beat", command, lambda: probes.pulse_is_fresh(pulse))
+    return replace(spec, prepare=prepare, alive=lambda: spec.ready() or not probes.redis_answers(stack.redis_url))
 
 
 def _flower(stack: Stack) -> ProcessSpec:

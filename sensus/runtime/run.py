@@ -41,17 +41,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def configure_probe(parser: argparse.ArgumentParser) -> None:
-    """The name of a process, or nothing."""
+    """The name of a process, or nothing; and which question."""
     parser.add_argument("name", choices=OURS, nargs="?", help="by default the one that `sensus run` started here")
+    parser.add_argument(
+        "--alive", action="store_true", help="whether a restart can't help: it works, or what it needs is away"
+    )
 
 
 def probe(arguments: argparse.Namespace) -> int:
-    """Whether the process is ready: the health check of a container."""
+    """Whether the process is ready, or alive: the health check of a container."""
     current = settings.load()
     name = arguments.name or _running(current.data_dir)
-    if not _spec(current, name).ready():
-        raise Unavailable(f"{name} is not ready")
-    print(f"{name} is ready")
+    spec = _spec(current, name)
+    asked, state = (spec.alive or spec.ready, "alive") if arguments.alive else (spec.ready, "ready")
+    if not asked():
+        raise Unavailable(f"{name} is not {state}")
+    print(f"{name} is {state}")
     return 0
 
 

@@ -170,16 +170,11 @@ def _revealed(secret: SecretStr | None) -> str:
     return "" if secret is None else secret.get_secret_value()
 
 
-def _address(host: str, port: int) -> str:
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{reachable}:{port}"
-
-
 def _run_facts(plan: Plan) -> dict[str, Any]:
     return {
         "pid": os.getpid(),
-        "api": _address(plan.settings.host, plan.settings.port),
-        "flower": _address(plan.settings.flower_host, plan.settings.flower_port),
+        "api": settings.address(plan.settings.host, plan.settings.port),
+        "flower": settings.address(plan.settings.flower_host, plan.settings.flower_port),
         "database_url": plan.settings.require_database_url().replace("postgresql+psycopg://", "postgresql://", 1),
         "reporting_url": getattr(plan.stack.postgres, "reporting_url", None),
         "redis_url": plan.settings.require_redis_url(),

@@ -20,8 +20,9 @@ def main() -> int:
     kept = parser.parse_args().folder
     folder = kept or Path(tempfile.mkdtemp(prefix="sensus-containers-", dir="/var/tmp"))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         demand()
+        folder.mkdir(parents=True, exist_ok=True)
+        _unmount(folder)
         return _check(folder)
     except CheckFailed as error:
         sys.stdout.write(f"FAILED: {error}\n")

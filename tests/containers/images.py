@@ -1,13 +1,14 @@
 """Which images does the composition need, and how are they made where no registry is reached?
 
-The base images are Debian's packages, imported under the names that our Dockerfile and Compose file ask for, so that both
-are used as they are.
+The base images are Debian's packages, imported under the names that our Dockerfile and Compose file ask for, so that
+both are used as they are.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,7 +62,6 @@ def make_bases(env: Mapping[str, str]) -> None:
             fresh = archive.with_suffix(".new.tar")
             slim = [f'--dpkgopt=path-exclude="/usr/share/{part}/*"' for part in ("doc", "man", "locale")]
             run(
-                "nice",
                 "mmdebstrap",
                 "--variant=minbase",
                 f"--include={','.join(packages)}",
@@ -83,7 +83,6 @@ def build_ours(env: Mapping[str, str], composed: Mapping[str, Any], log: Path) -
             continue
         arguments = [f"--build-arg={name}={value}" for name, value in build["args"].items()]
         run(
-            "nice",
             "podman",
             "build",
             "--format=docker",
@@ -113,7 +112,6 @@ def build_standins(env: Mapping[str, str], composed: Mapping[str, Any], log: Pat
         # docker.io/prom/alertmanager:v0.28.1 is the target `alertmanager`.
         target = service["image"].rpartition("/")[2].partition(":")[0]
         run(
-            "nice",
             "podman",
             "build",
             "--format=docker",
@@ -143,22 +141,47 @@ def look_into(env: Mapping[str, str], images: Mapping[str, str]) -> str:
     for target in ("web", "worker"):
         if "sensus" not in _in_container(env, images[target], "sensus", "--version"):
             raise CheckFailed(f"{images[target]} does not run its command")
-    there = _in_container(env, images["web"], "/opt/sensus/bin/python", "-c", _LOOK)
-    if there != "[] 10001 read-only":
-        raise CheckFailed(f"the image of the API: {there}")
+    lean = _in_container(env, images["web"], "/opt/sensus/bin/python", "-c", _LOOK)
+    extra = set(json.loads(lean)["distributions"]) - pinned("web")
+    if extra or json.loads(lean)["seen"] != _SEEN:
+        raise CheckFailed(f"the image of the API has {sorted(extra)} besides its requirements; {lean}")
+    refusal = _refused(env, images["web"], "score", "--input", "/tmp", "--output", "/tmp")
+    if "use the workers' image" not in refusal:
+        raise CheckFailed(f"the image of the API says of a command of the workers: {refusal}")
     return ", ".join(told)
 
 
+def pinned(name: str) -> set[str]:
+    """The distributions that requirements/NAME.txt pins."""
+    text = (ROOT / f"requirements/{name}.txt").read_text()
+    return {_normal(found) for found in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==", text, re.MULTILINE)}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+_SEEN = {"model_code": [], "uid": 10001, "root": "read-only"}
 _LOOK = """
-import importlib.util, os
-heavy = [name for name in ("numpy", "scipy", "sklearn", "ollama", "flower", "pip", "uv") if importlib.util.find_spec(name)]
+import importlib.metadata, importlib.util, json, os, re
 try:
     open("/opt/sensus/app/web/new", "w")
-    wrote = "writable"
+    root = "writable"
 except OSError:
-    wrote = "read-only"
-print(heavy, os.getuid(), wrote)
+    root = "read-only"
+model_code = [name for name in ("ml", "llm", "numpy", "sklearn", "pip", "uv") if importlib.util.find_spec(name)]
+there = {re.sub("[-_.]+", "-", each.name).lower() for each in importlib.metadata.distributions()}
+seen = {"model_code": model_code, "uid": os.getuid(), "root": root}
+print(json.dumps({"distributions": sorted(there), "seen": seen}))
 """
+
+
+def _refused(env: Mapping[str, str], image: str, *words: str) -> str:
+    try:
+        _in_container(env, image, "sensus", *words)
+    except CheckFailed as error:
+        return str(error)
+    raise CheckFailed(f"{image} does what it should refuse: sensus {' '.join(words)}")
 
 
 def _in_container(env: Mapping[str, str], image: str, program: str, *arguments: str) -> str:

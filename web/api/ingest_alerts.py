@@ -45,7 +45,7 @@ def receive_alerts() -> Response:
         stored = alert_intake.store(delivery, received_at)
     background = resources().background
     background.relay()
-    background.knock_analyses(stored.analysis_ids)
+    background.knock_alerts()
     _count(delivery)
     metrics.alerts_echoed.inc(echoes)
     return answers.accepted(

@@ -8,6 +8,8 @@ psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbn
 CREATE ROLE sensus LOGIN PASSWORD :'database_password';
 CREATE DATABASE sensus OWNER sensus;
 CREATE ROLE sensus_reporting LOGIN PASSWORD :'reporting_password' CONNECTION LIMIT 10;
+ALTER ROLE sensus_reporting SET statement_timeout = '15s';
+ALTER ROLE sensus_reporting SET default_transaction_read_only = on;
 GRANT pg_monitor TO sensus_reporting;
 GRANT CONNECT ON DATABASE sensus TO sensus_reporting;
 SQL

@@ -11,7 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.models import AuditRecord, ModelVersion, TaskRun
+from db.queries import models as versions
+from db.queries import standings
 from sensus import times
+from sensus.errors import Conflict, NotFound
 from tests.integration.read.rows import NOON, add_model
 
 
@@ -40,13 +43,17 @@ def test_versions_are_listed_newest_first_without_their_bytes(writer: FlaskClien
         "algorithm": "isolation_forest",
         "parameters": {"trees": 100},
         "training_date": times.isoformat(NOON),
+        "role": "stored",
         "is_active": False,
         "activated_at": None,
+        "challenger_since": None,
+        "shadow_share": None,
         "checksum": "c0ffee",
         "feature_names": ["level"],
         "library_versions": {"numpy": "2"},
         "data_window": {"series": 1},
         "evaluation": {"f1": 0.5},
+        "drift": {},
         "created_at": times.isoformat(newest.created_at),
     }
 
@@ -63,6 +70,46 @@ def test_activating_a_version_takes_the_place_of_the_one_before_and_is_audited(
     assert in_force(session) == ["v3"]
     records = session.scalars(select(AuditRecord).where(AuditRecord.action == "model_activated")).all()
     assert [record.subject for record in records] == ["model:v1", "model:v3"]
+
+
+def test_each_algorithm_has_a_version_in_force_and_at_most_one_challenger(admin: FlaskClient, session: Session) -> None:
+    for version, algorithm in (("a1", "ensemble"), ("a2", "ensemble"), ("a3", "ensemble"), ("b1", "isolation_forest")):
+        add_model(session, version, algorithm=algorithm)
+    for version in ("a1", "b1"):
+        admin.post(f"/api/v1/models/{version}/activate")
+    for version in ("a2", "a3", "a3"):
+        standings.challenge(session, version)
+
+    def roles() -> dict[str, str]:
+        return {item["version"]: item["role"] for item in admin.get("/api/v1/models").get_json()["items"]}
+
+    assert roles() == {"a1": "champion", "a2": "stored", "a3": "challenger", "b1": "champion"}
+    standing = standings.standings(session)["ensemble"]
+    assert standing.champion is not None
+    assert standing.challenger is not None
+    assert (standing.champion.version, standing.challenger.version) == ("a1", "a3")
+    with pytest.raises(Conflict):
+        standings.challenge(session, "a1")
+    with pytest.raises(NotFound):
+        standings.challenge(session, "a9")
+    admin.post("/api/v1/models/a3/activate")
+    assert roles() == {"a1": "former", "a2": "stored", "a3": "champion", "b1": "champion"}
+    assert standings.challengers(session) == []
+    assert versions.rollback(session, "ensemble").version == "a1"
+    assert roles() == {"a1": "champion", "a2": "stored", "a3": "stored", "b1": "champion"}
+    with pytest.raises(Conflict):
+        versions.rollback(session, "ensemble")
+
+
+def test_old_versions_are_forgotten_by_algorithm_and_never_those_that_score(session: Session) -> None:
+    for algorithm in ("ensemble", "isolation_forest"):
+        for number in range(6):
+            add_model(session, f"{algorithm}-{number}", algorithm=algorithm)
+        versions.activate(session, f"{algorithm}-0")
+        standings.challenge(session, f"{algorithm}-1")
+    assert versions.forget_old(session, keep=2) == 4
+    left = session.scalars(select(ModelVersion.version).order_by(ModelVersion.version)).all()
+    assert left == [f"{algorithm}-{n}" for algorithm in ("ensemble", "isolation_forest") for n in (0, 1, 4, 5)]
 
 
 @pytest.mark.parametrize("version", ["nothing", "%00", "a%00b", "x" * 5000])

@@ -38,6 +38,7 @@ def test_an_anomaly_tells_its_sample_and_what_made_it_strange(writer: FlaskClien
         "expected_high": 2.0,
         "features": [{"name": "level", "value": 4.0, "contribution": 0.3}],
         "model_version": "v1",
+        "verdict": None,
         "created_at": times.isoformat(row.created_at),
     }
     assert told == {"items": [anomaly], "next_cursor": None}
@@ -78,6 +79,9 @@ def test_an_analysis_is_told_with_its_evidence(writer: FlaskClient, session: Ses
     assert told == {
         "id": row.id,
         "alert_id": alert.id,
+        "incident_id": None,
+        "incident_state": None,
+        "outdated": False,
         "analysis_type": "llm_analysis",
         "status": "done",
         "outcome": "model",

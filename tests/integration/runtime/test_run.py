@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from sensus.runtime import ports
+from sensus.runtime.probes import PULSE_FILE
 from sensus.runtime.run import OURS
 from tests.servers import PrivateServers
 from tests.stack import SENSUS, environment
@@ -72,6 +73,42 @@ def test_a_process_by_itself_becomes_ready_and_leaves_at_sigterm(name: str, env:
     gone = sensus(env, "probe", name)
     if name != "beat":  # its pulse is still fresh
         assert (gone.returncode, gone.stderr) == (1, f"sensus: {name} is not ready\n")
+
+
+@pytest.mark.parametrize("name", ["worker-anomaly", "beat"])
+def test_a_process_whose_redis_is_away_is_not_ready_but_alive(name: str, env: Environment, tmp_path: Path) -> None:
+    with PrivateServers(postgres=False) as own:
+        Path(env["SENSUS_REDIS_URL_FILE"]).write_text(own.redis_url)
+        with running(name, env):
+            wait_for(lambda: sensus(env, "probe").returncode == 0, f"{name} is ready", timeout_s=60, every_s=0.5)
+            assert sensus(env, "probe", "--alive").stdout == f"{name} is alive\n"
+            own.redis.stop()
+            pulse = tmp_path / PULSE_FILE
+            if name == "beat":
+                pulse.unlink()
+            else:
+                assert sensus(env, "probe").returncode == 1
+            assert sensus(env, "probe", "--alive").returncode == 0
+            own.redis.start()
+            wait_for(lambda: sensus(env, "probe").returncode == 0, f"{name} is ready", timeout_s=60, every_s=0.5)
+        gone = sensus(env, "probe", name, "--alive")
+        if name != "beat":
+            assert (gone.returncode, gone.stderr) == (1, f"sensus: {name} is not alive\n")
+
+
+def test_waiting_for_the_tables_ends_when_they_are_there(env: Environment, servers: PrivateServers) -> None:
+    empty = servers.new_database()
+    Path(env["SENSUS_DATABASE_URL_FILE"]).write_text(empty.replace("postgresql+psycopg", "postgresql"))
+    waiting = subprocess.Popen([*SENSUS, "db", "wait"], env=env, text=True, stdout=subprocess.PIPE)
+    try:
+        assert waiting.stdout is not None
+        assert waiting.stdout.readline() == "waiting: the tables are not yet those of this release\n"
+        assert sensus(env, "db", "upgrade").returncode == 0
+        assert waiting.wait(30) == 0
+    finally:
+        waiting.kill()
+        waiting.communicate()
+        servers.drop_database(empty)
 
 
 @pytest.mark.parametrize("name", ["worker-anomaly", "beat"])

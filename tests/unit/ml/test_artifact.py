@@ -23,7 +23,7 @@ def test_a_model_put_away_and_loaded_scores_the_same_and_has_the_same_bytes(stor
     rows = np.random.default_rng(1).normal(size=(100, len(FEATURE_NAMES)))
     assert model.detector.score(rows).tolist() == builtin_model().detector.score(rows).tolist()
     assert dump(model) == stored
-    assert (model.version, model.algorithm) == ("builtin-1", "isolation_forest")
+    assert (model.version, model.algorithm) == ("builtin-2", "isolation_forest")
     assert set(model.library_versions) == {"numpy", "scikit-learn"}
 
 

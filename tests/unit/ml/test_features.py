@@ -5,10 +5,10 @@ from math import isfinite
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ml.history import DAY, WINDOW, History
 
 from ml.errors import MemoryRejected
 from ml.features import FEATURE_NAMES, SeriesMemory
-from ml.history import DAY, WINDOW, History
 from tests.unit.ml.made import PER_DAY, START, STEP, daily, features_of, samples, unrolled
 
 SURPRISE = FEATURE_NAMES.index("surprise")
