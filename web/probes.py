@@ -14,11 +14,13 @@ from prometheus_client.registry import Collector
 
 from celery_config import QUEUES
 from db.cli import revision_is_current
+from db.queries import detection_figures as models_that_score
 from db.queries import unfinished
+from db.queries.detection_figures import DetectionFigures
 from sensus.breaker import Guard
 from sensus.errors import Unavailable
 from sensus.health import Check, Pings, Status, ollama_ping
-from web import processes
+from web import detection_figures, processes
 from web.resources import Resources
 
 T = TypeVar("T")
@@ -54,6 +56,7 @@ class Probes:
             needed=frozenset({"database"}),
         )
         self._rows = _kept(lambda: self._database.call(self._unfinished))
+        self._models = _kept(lambda: self._database.call(self._detection))
         self._lengths = _kept(lambda: self._redis.call(self._queue_lengths))
 
     def run(self) -> tuple[Status, dict[str, Check]]:
@@ -87,6 +90,10 @@ class Probes:
             yield family
             yield GaugeMetricFamily("sensus_ingest_lag_seconds", "Age of the oldest unfinished work.", value=lag_s)
         try:
+            yield from detection_figures.families(self._models())
+        except Unavailable:
+            pass
+        try:
             lengths = self._lengths()
         except Unavailable:
             return
@@ -94,6 +101,10 @@ class Probes:
         for queue, length in lengths.items():
             family.add_metric([queue], length)
         yield family
+
+    def _detection(self) -> list[DetectionFigures]:
+        with self._resources.database.transaction() as session:
+            return models_that_score.read(session)
 
     def _unfinished(self) -> tuple[dict[str, int], float]:
         with self._resources.database.transaction() as session:
