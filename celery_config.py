@@ -12,6 +12,13 @@ VISIBILITY_TIMEOUT_S = 900
 RECONCILE_EVERY_S = 20.0
 # An alert has what the evidence supports this long after it came, whatever the model is busy with.
 ANSWER_EVERY_S = 5.0
+# An anomaly whose knock was lost is told this late at most, and an end is seen within it.
+TELL_EVERY_S = 10.0
+# What a lost knock left behind joins its incident, and an incident that is over is told so, within this.
+GROUP_EVERY_S = 5.0
+LEARN_EVERY_S = 20.0
+READ_RUNBOOKS_EVERY_S = 60.0
+TELL_EVERY_S = 5.0
 
 QUEUES = ("anomaly", "llm", "maintenance")
 
@@ -25,6 +32,11 @@ task_routes = {
     "tasks.evaluation.*": {"queue": "maintenance"},
     "tasks.upkeep.*": {"queue": "maintenance"},
     "tasks.reconciler.*": {"queue": "maintenance"},
+    "tasks.anomaly_alerts.*": {"queue": "maintenance"},
+    "tasks.grouping.*": {"queue": "maintenance"},
+    "tasks.topology.*": {"queue": "maintenance"},
+    "tasks.runbooks.*": {"queue": "maintenance"},
+    "tasks.notify.*": {"queue": "maintenance"},
 }
 
 include = [
@@ -36,6 +48,11 @@ include = [
     "tasks.evaluation",
     "tasks.upkeep",
     "tasks.reconciler",
+    "tasks.anomaly_alerts",
+    "tasks.grouping",
+    "tasks.topology",
+    "tasks.runbooks",
+    "tasks.notify",
 ]
 
 task_serializer = "json"
@@ -81,11 +98,37 @@ beat_schedule = {
         "schedule": ANSWER_EVERY_S,
         "options": {"expires": ANSWER_EVERY_S},
     },
+    "put alerts into incidents": {
+        "task": "tasks.grouping.group",
+        "schedule": GROUP_EVERY_S,
+        "options": {"expires": GROUP_EVERY_S},
+    },
     "compare with the list of the Alertmanager": {
         "task": "tasks.reconciler.reconcile",
         # An alert that is over is listed no more, so one that lives shorter than this may never be seen.
         "schedule": RECONCILE_EVERY_S,
         "options": {"expires": 55},
+    },
+    "tell the Alertmanager of anomalies": {
+        "task": "tasks.anomaly_alerts.tell",
+        "schedule": TELL_EVERY_S,
+        "options": {"expires": TELL_EVERY_S},
+    },
+    "learn who calls whom": {
+        "task": "tasks.topology.learn",
+        "schedule": LEARN_EVERY_S,
+        "options": {"expires": LEARN_EVERY_S},
+    },
+    "see again who calls whom": {"task": "tasks.topology.refresh", "schedule": crontab(minute="*/10")},
+    "read the runbooks": {
+        "task": "tasks.runbooks.synchronise",
+        "schedule": READ_RUNBOOKS_EVERY_S,
+        "options": {"expires": READ_RUNBOOKS_EVERY_S},
+    },
+    "tell people": {
+        "task": "tasks.notify.tell",
+        "schedule": TELL_EVERY_S,
+        "options": {"expires": TELL_EVERY_S},
     },
     "make and drop partitions": {"task": "tasks.upkeep.keep_house", "schedule": crontab(hour=0, minute=30)},
     "retrain nightly": {"task": "tasks.training.start_training", "schedule": crontab(hour=2, minute=0)},

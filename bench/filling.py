@@ -28,6 +28,7 @@ def fill(stack: BenchStack, api: Api, count: int, say: Say) -> None:
         _samples(connection, count * SAMPLES_AN_ALERT, now, say)
         for table in _SEQUENCES:
             connection.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}")  # noqa: S608
+        connection.execute("UPDATE grouping_position SET last_id = (SELECT max(id) FROM alert_history)")
     say("filled; vacuuming")
     with api.connect() as connection:
         connection.execute("VACUUM ANALYZE")

@@ -18,6 +18,7 @@ class Analysis:
     mitigation: str
     analysis: str
     cited: tuple[str, ...]  # ids of the case's evidence; each exists
+    suspect: str | None = None  # the service that is blamed; None when no cause is told
     confidence: float  # from 0 to 1, from our own figures
     question_digest: str
     reason: str | None = None  # why no model's answer is here, or what of it was withheld; one line for users

@@ -1,4 +1,4 @@
-"""Is it worth asking the model now, or did it lately show that it's away?"""
+"""Is it worth asking a model now, or did it or its server lately show that it's away?"""
 
 from __future__ import annotations
 
@@ -74,3 +74,21 @@ class Breaker:
         if now < self._open_until or (self._trial_until is not None and now < self._trial_until):
             return "open"
         return "half_open"
+
+
+class Breakers:
+    """One for a server, and one for each of its models: a dead server has none that answers, a dead model is alone."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, open_s: float = 15.0) -> None:
+        self._clock = clock
+        self._open_s = open_s
+        self._models: dict[str, Breaker] = {}
+        self._lock = threading.Lock()
+        self.server = Breaker(clock=clock, open_s=open_s)
+
+    def of(self, model: str) -> Breaker:
+        """The one of this model."""
+        with self._lock:
+            if model not in self._models:
+                self._models[model] = Breaker(clock=self._clock, open_s=self._open_s)
+            return self._models[model]

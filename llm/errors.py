@@ -25,8 +25,8 @@ class ModelMissing(LLMError):
 
     permanent = True  # asking again will not install it
 
-    def __init__(self, model: str) -> None:
-        super().__init__(f"the model server has no model {model!r}; install it with `ollama pull {model}`")
+    def __init__(self, model: str, hint: str) -> None:
+        super().__init__(f"the model server has no model {model!r}; {hint}")
         self.model = model
 
 

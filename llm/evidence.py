@@ -12,6 +12,9 @@ ALERT = "alert"
 RELATED_ALERT = "related_alert"
 ANOMALY = "anomaly"
 CHANGE = "change"
+SUSPECT = "suspect"
+SIMILAR = "similar_incident"
+RUNBOOK = "runbook"
 
 MAX_ITEMS = 30
 _MOST_LABELS, _LONGEST_LABEL = 40, 300
@@ -23,7 +26,7 @@ _LONGEST_TEXT = 1000
 class EvidenceItem:
     """One thing that was recorded, and how much it has to do with the alert."""
 
-    kind: str  # one of the constants above, or another lower-case word such as "suspect"
+    kind: str  # one of the constants above
     summary: str
     at: datetime | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -45,6 +48,7 @@ class Subject:
     starts_at: datetime
     fingerprint: str  # with the start it tells this alert from every other one
     fingerprint_is_of_labels: bool  # so that the labels tell as much
+    incident: str | None = None  # what it is a part of, in a few words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,12 @@ class Case:
     def item(self, evidence_id: str) -> EvidenceItem | None:
         """The item with this id, if there is one."""
         return next((item for item in self.evidence if item.id == evidence_id), None)
+
+    @property
+    def suspects(self) -> tuple[EvidenceItem, ...]:
+        """The suspects that statistics ranked, likeliest first."""
+        ranked = (item for item in self.evidence if item.kind == SUSPECT)
+        return tuple(sorted(ranked, key=lambda item: -item.weight))
 
     @property
     def beside_the_alert(self) -> tuple[EvidenceItem, ...]:

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from llm import confidence
 from llm.analysis import Analysis
-from llm.evidence import ANOMALY, CHANGE, RELATED_ALERT, Case, EvidenceItem
+from llm.culprits import chance, service_of
+from llm.evidence import CHANGE, RELATED_ALERT, RUNBOOK, SIMILAR, SUSPECT, Case, EvidenceItem
 from llm.fence import neutral
 from llm.naming import particulars, short_name
 from llm.planted import harmless, reads_like_an_order
@@ -32,6 +33,7 @@ def evidence_only(case: Case, reason: str | None, *, question_digest: str = "", 
         mitigation=first_steps(case),
         analysis=listing(case),
         cited=_cited(case),
+        suspect=_suspect(case),
         confidence=confidence.without_model(case),
         question_digest=question_digest,
         reason=reason,
@@ -69,14 +71,27 @@ def listing(case: Case) -> str:
             "Change events and metrics of the same service would make the next analysis better.\n"
             f"{particulars(case.subject)}"
         )
-    shown = [
-        f"- {item.id}, {_kind(item)}, {relative_time(item.at, _start(case))}: {_told(item)}"
-        for item in items[:_MOST_LISTED]
-    ]
+    shown = [f"- {item.id}, {_kind(item)}{_when(case, item)}: {_told(item)}" for item in items[:_MOST_LISTED]]
     rest = len(items) - _MOST_LISTED
     more = [f"- and {rest} more of less weight"] if rest > 0 else []
     head = f"Evidence around {_alert(case)}, the strongest first:"
-    return "\n".join((head, *shown, *more, particulars(case.subject)))
+    return "\n".join((head, *shown, *more, *_ranking(case), particulars(case.subject)))
+
+
+def _ranking(case: Case) -> Iterator[str]:
+    """The suspects in a line, likeliest first."""
+    told = [
+        f"{neutral(service)} ({known:.2f})"
+        for item in case.suspects[:_MOST_LISTED]
+        if (service := service_of(item)) and (known := chance(item)) is not None
+    ]
+    if told:
+        yield f"Suspects by their metrics, with the chance that they are the cause: {', '.join(told)}."
+
+
+def _suspect(case: Case) -> str | None:
+    leads = list(_leads(case))
+    return service_of(leads[0]) if leads and leads[0].kind == SUSPECT else None
 
 
 def _root_cause(case: Case) -> str:
@@ -91,8 +106,9 @@ def _root_cause(case: Case) -> str:
 
 
 def _leads(case: Case) -> Iterator[EvidenceItem]:
-    """The strongest item, then the best of each kind that says something else; at most three."""
-    relevant = [item for item in case.beside_the_alert if item.weight >= _RELEVANT]
+    """The strongest item, then the best of each kind that says something else; at most three, and no runbook."""
+    # What to do about a cause is no sign of it.
+    relevant = [item for item in case.beside_the_alert if item.weight >= _RELEVANT and item.kind != RUNBOOK]
     kinds: list[str] = []
     for item in relevant:
         if item.kind in kinds or len(kinds) == 3:
@@ -118,10 +134,17 @@ def _steps(case: Case) -> Iterator[str]:
                 )
             case "related_alert":
                 yield f"Look at {item.id} first ({_told(item)}, {when}): it may be the cause of this alert."
+            case "suspect":
+                yield f"Look at {_named(item)} first: {_told(item)} ({item.id})."
+            case "similar_incident":
+                yield f"See what helped in {item.id}: {_told(item)}."
             case "anomaly":
                 yield f"Open the series of {item.id} ({_told(item)}, {when}) around the alert's start."
             case _:
                 yield f"Look at {item.id} ({_told(item)}, {when})."
+    runbook = next((item for item in case.beside_the_alert if item.kind == RUNBOOK), None)
+    if runbook is not None and runbook.weight >= _RELEVANT:
+        yield f"Read the runbook in {runbook.id}: {_told(runbook)}."
     where = _where(case.subject.labels, 3)
     yield f"Check the state of {where} now." if where else "Check the alerting rule's own expression now."
 
@@ -131,18 +154,32 @@ def _cited(case: Case) -> tuple[str, ...]:
 
 
 def _lead(case: Case, item: EvidenceItem) -> str:
-    return f"{_kind(item)} {_told(item)} ({item.id}, {relative_time(item.at, _start(case))})"
+    return f"{_kind(item)} {_told(item)} ({item.id}{_when(case, item)})"
+
+
+def _when(case: Case, item: EvidenceItem) -> str:
+    # A runbook is of no time.
+    return "" if item.kind == RUNBOOK else f", {relative_time(item.at, _start(case))}"
 
 
 def _kind(item: EvidenceItem) -> str:
-    return {CHANGE: "the change", RELATED_ALERT: "the alert", ANOMALY: "the anomaly"}.get(
-        item.kind, f"the {neutral(item.kind).replace('_', ' ')}"
-    )
+    known = {CHANGE: "change", RELATED_ALERT: "alert", SIMILAR: "similar incident", SUSPECT: "suspect"}
+    return f"the {known.get(item.kind) or neutral(item.kind).replace('_', ' ')}"
+
+
+def _named(item: EvidenceItem) -> str:
+    name = service_of(item)
+    return neutral(name) if name and not reads_like_an_order(name) else "the suspect"
 
 
 def _told(item: EvidenceItem) -> str:
     """The item's summary and where it was, unless it tells somebody to do something: then only where it was."""
     where = _where(item.labels, 2)
+    if item.kind == RUNBOOK:
+        # Its text is full of orders, which are our own people's; which one it is says enough.
+        named = (item.facts.get("heading"), item.facts.get("path"))
+        heading, path = (clipped(neutral(str(told or "")), _SUMMARY) for told in named)
+        return f'"{heading}" ({path})' if path else f'"{heading}"'
     if reads_like_an_order(item.summary, is_title=item.kind == CHANGE):
         return f"on {where}" if where else "with a text that reads like an instruction"
     summary = f'"{clipped(neutral(item.summary), _SUMMARY)}"'

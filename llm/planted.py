@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from llm.evidence import CHANGE, Case
+from llm.evidence import CHANGE, RUNBOOK, Case
 from llm.words import words
 
 _ACTIONS = words("actions")
@@ -157,6 +157,8 @@ def _texts(case: Case) -> Iterator[tuple[str, bool]]:
     yield from ((text, False) for text in (subject.description, *subject.annotations.values()) if text)
     yield from ((value, False) for value in _free_values(subject.labels))
     for item in case.beside_the_alert:
+        if item.kind == RUNBOOK:
+            continue  # Our own people wrote it for this: its steps may come back as advice.
         yield item.summary, item.kind == CHANGE
         yield from ((value, False) for value in _free_values(item.labels))
         yield from ((value, item.kind == CHANGE) for value in item.facts.values() if isinstance(value, str))

@@ -76,7 +76,7 @@ def relevance(
     """
     match = max(label_match(subject_labels, item_labels), 0.8 * _named_in(subject_labels, text))
     if kind == CHANGE:
-        return match * _change_timing(subject_time, item_time)
+        return match * change_timing(subject_time, item_time)
     closeness = _closeness(subject_time, item_time)
     return min(1.0, match * (0.55 + 0.45 * closeness) + 0.2 * closeness * (1.0 - match))
 
@@ -93,6 +93,16 @@ def label_match(one: Mapping[str, str], other: Mapping[str, str]) -> float:
         else:
             equal += _weight(name)
     return equal / (equal + unlike + _DOUBT) if equal else 0.0
+
+
+def change_timing(subject_time: datetime, item_time: datetime | None) -> float:
+    """How far a change may be the cause judging by its time alone, from 0.1 to 1."""
+    if item_time is None:
+        return 0.6
+    earlier_s = (subject_time - item_time).total_seconds()
+    if earlier_s < -60.0:  # clocks of two machines differ by seconds, not by minutes
+        return 0.1
+    return 0.7 + 0.3 * math.exp(-max(earlier_s, 0.0) / _CHANGE_BEFORE_S)
 
 
 def identity(labels: Mapping[str, str]) -> dict[str, str]:
@@ -148,12 +158,3 @@ def _closeness(subject_time: datetime, item_time: datetime | None) -> float:
         return math.exp(-earlier_s / _BEFORE_S)
     # What began after the alert is rather its consequence.
     return 0.5 * math.exp(earlier_s / _AFTER_S)
-
-
-def _change_timing(subject_time: datetime, item_time: datetime | None) -> float:
-    if item_time is None:
-        return 0.6
-    earlier_s = (subject_time - item_time).total_seconds()
-    if earlier_s < -60.0:  # clocks of two machines differ by seconds, not by minutes
-        return 0.1
-    return 0.7 + 0.3 * math.exp(-max(earlier_s, 0.0) / _CHANGE_BEFORE_S)

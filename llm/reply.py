@@ -11,9 +11,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictStr, ValidationError
 
+from llm.culprits import NOBODY, blamable, service_of
 from llm.errors import ReplyUnusable
 from llm.evidence import Case
 from llm.names import evidence_text, invented
+from llm.places import normal
 from llm.planted import Orders, orders_in, telling_words, unfit
 from llm.prompt import CAUSE_KINDS
 from llm.wording import clipped
@@ -43,6 +45,7 @@ class Answer:
     root_cause: str
     mitigation: str
     analysis: str
+    service: str | None  # the cause: one that the evidence names; None when it is none of them
     cited: tuple[str, ...]  # ids of evidence; each exists in the case
     cause_kind: str
     withheld: bool  # part of it repeated what the alert's own text orders, or named what is not there
@@ -57,13 +60,15 @@ def read(text: str, case: Case, *, done_reason: str = "stop") -> Answer:
     """The answer in a model's text, checked against the case it is about.
 
     Thoughts, fences and prose around the JSON are passed over. Raises ReplyUnusable when there is no JSON object,
-    when it is cut off or of the wrong types, when all evidence it cites is invented or none is cited, when its root
-    cause names something that the evidence doesn't, or when it is made of an order that was planted in the data.
+    when it is cut off or of the wrong types, when all evidence it cites is invented or none is cited, when it blames
+    or its root cause names something that the evidence doesn't, or when it is made of an order that was planted in the
+    data.
     """
     raw = _validated(_json_object(text, done_reason))
     cited, unknown_ids = _cited(raw, case)
     if unknown_ids and not cited:
         raise ReplyUnusable(f"it cites {', '.join(unknown_ids[:3])}, which is not among the evidence")
+    service = _blamed(raw, case, cited)
     evidence, orders = evidence_text(case), orders_in(case)
 
     def believable(sentence: str, *, is_advice: bool) -> bool:
@@ -83,12 +88,29 @@ def read(text: str, case: Case, *, done_reason: str = "stop") -> Answer:
     analysis = _kept(_clean(raw.analysis, MAX_ANALYSIS), lambda it: believable(it, is_advice=False))
     return Answer(
         root_cause="" if is_unknown else root_cause,
+        service=None if is_unknown else service,
         mitigation=mitigation.text,
         analysis=analysis.text,
         cited=cited,
         cause_kind=UNKNOWN if is_unknown else raw.cause_kind,
         withheld=mitigation.lost or analysis.lost or bool(unknown_ids),
     )
+
+
+def _blamed(raw: _Raw, case: Case, cited: tuple[str, ...]) -> str | None:
+    """The service that the answer blames: as it says, else the one that its root cause speaks of."""
+    names = blamable(case)
+    if raw.service.strip():
+        told = normal(raw.service.strip(" \"'`."))
+        if told in (NOBODY, "none", "n/a"):
+            return None
+        if told not in names:
+            raise ReplyUnusable(f"it blames {clipped(raw.service, 60)!r}, which is no suspect and not in the evidence")
+        return told
+    words = f" {re.sub(r'[^a-z0-9._-]+', ' ', raw.root_cause.lower())} "
+    spoken = next((name for name in names if f" {name} " in words), None)
+    about = (service_of(item) for evidence_id in cited if (item := case.item(evidence_id)) is not None)
+    return spoken or next((name for name in about if name in names), None)
 
 
 def _refuse_unfounded(root_cause: str, evidence: str, orders: Orders, unknown_ids: tuple[str, ...]) -> None:
@@ -162,6 +184,7 @@ class _Raw(BaseModel):
     analysis: _Text = ""
     evidence: Annotated[list[StrictStr], BeforeValidator(_listed)] = []
     cause_kind: Annotated[StrictStr, BeforeValidator(_known_kind)] = "other"
+    service: _Text = ""
 
 
 def _validated(found: dict[str, object]) -> _Raw:

@@ -10,6 +10,8 @@ from typing import Literal
 
 import httpx
 
+from sensus.settings import Settings
+
 LIMIT_S = 1.8
 Status = Literal["ok", "degraded", "down"]
 
@@ -50,17 +52,23 @@ class Pings:
         return status, checks
 
 
-def ollama_ping(url: str, model: str, *, timeout_s: float = 1.5) -> str:
-    """Whether Ollama answers and has the model.  Raises when it does not answer."""
-    answer = httpx.get(f"{url}/api/tags", timeout=timeout_s)
-    answer.raise_for_status()
-    models = {str(entry.get("name", "")).lower() for entry in answer.json().get("models", [])}
-    wanted = model.lower() if ":" in model else f"{model.lower()}:latest"
-    return (
-        f"model {model} is there"
-        if wanted in models
-        else f"answers, but model {model} is missing: run `ollama pull {model}`"
+def model_ping(settings: Settings, *, timeout_s: float = 1.5) -> str:
+    """Whether the model server answers and which of the models it has.  Raises when it does not answer."""
+    is_ollama = settings.llm_api == "ollama"
+    key = settings.llm_key
+    headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key and not is_ollama else {}
+    answer = httpx.get(
+        f"{settings.model_url()}/{'api/tags' if is_ollama else 'models'}", headers=headers, timeout=timeout_s
     )
+    answer.raise_for_status()
+    told = answer.json().get("models" if is_ollama else "data") or []
+    known = {str(entry.get("name" if is_ollama else "id", "")).lower() for entry in told}
+    wanted = (*settings.llm_models(), *((settings.embed_model,) if settings.embed_model else ()))
+    missing = [model for model in wanted if not {model.lower(), f"{model.lower()}:latest"} & known]
+    if missing:
+        hint = f": run `ollama pull {missing[0]}`" if is_ollama else ""
+        return f"answers, but model {', '.join(missing)} is missing{hint}"
+    return f"model {', '.join(wanted)} is there"
 
 
 def alertmanager_ping(url: str, *, timeout_s: float = 1.5) -> str:

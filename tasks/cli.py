@@ -179,6 +179,7 @@ def _run(database: Database, where: model_choice.Addresses, kind: runs.Kind, *, 
 def _knock(redis_url: str, kind: runs.Kind, run_id: uuid.UUID) -> None:
     # `tasks.app` reads its broker when it is imported, so the address of a running stack must stand there first.
     os.environ["SENSUS_REDIS_URL"] = redis_url
+    os.environ.pop("SENSUS_REDIS_URL_FILE", None)
     settings.current.cache_clear()
     from tasks import signatures
 

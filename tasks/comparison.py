@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
-from db.queries import alerts, listings, outbox
+from db.models.anomaly_alert import ALERT_NAME
+from db.queries import alerts, anomaly_alerts, listings, outbox
 from db.queries.episodes import Identity, Message, message, to_millisecond
 from db.queries.listings import Known
 from sensus import audit, logs
@@ -32,7 +33,6 @@ class Changes:
     stored: list[int] = field(default_factory=list)
     reopened: list[int] = field(default_factory=list)
     resolved: list[int] = field(default_factory=list)
-    analysis_ids: list[int] = field(default_factory=list)  # that are asked for
     not_storable: int = 0
     back: list[str] = field(default_factory=list)  # addresses that answer again
 
@@ -86,6 +86,10 @@ class Comparison:
         """Store what is not known, and let fire again what is not over."""
         known = listings.known(session, list(self._listed))
         unknown = {identity: one for identity, one in self._listed.items() if identity not in known}
+        # Our own anomalies are listed, too: they are what we told of, and no news.
+        named = {one.fingerprint for one in unknown.values() if one.told and _is_named_as_ours(one.told)}
+        ours = anomaly_alerts.ours(session, named)
+        unknown = {identity: one for identity, one in unknown.items() if one.fingerprint not in ours}
         new = {
             identity: _message(identity, one.told)
             for identity, one in unknown.items()
@@ -103,7 +107,6 @@ class Comparison:
             raise Overtaken
         changes.not_storable = sum(one.told is None for one in unknown.values())
         changes.stored, changes.reopened = stored.alert_ids[: len(new)], list(again)
-        changes.analysis_ids = stored.analysis_ids
         ids = {identity: ours.alert_id for identity, ours in known.items()}
         ids |= dict(zip(new, changes.stored, strict=True))
         until = {id_: self._listed[identity].until for identity, id_ in ids.items()}
@@ -153,6 +156,10 @@ def external_urls(addresses: Sequence[str]) -> list[str]:
             port = f":{parts.port}" if parts.port else ""
             found.add(parts._replace(netloc=f"{socket.gethostname()}{port}").geturl())
     return sorted(found)
+
+
+def _is_named_as_ours(told: Told) -> bool:
+    return told.labels.get("alertname") == ALERT_NAME
 
 
 def _fires_again(ours: Known, listed: Listed, newest: datetime | None) -> bool:

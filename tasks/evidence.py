@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from billiard.exceptions import SoftTimeLimitExceeded
-from sqlalchemy.orm import Session
-
 from db.models.alert import Alert
-from db.queries import analyses, evidence
 from db.queries.analyses import Answer
 from db.queries.evidence import AlertNearby, AnomalyNearby, Recorded
-from db.session import Database
 from llm.analysis import Analysis
 from llm.evidence import ANOMALY, CHANGE, RELATED_ALERT, Case, EvidenceItem, Fact, Subject, number
-from llm.evidence_only import evidence_only
 from llm.relevance import relevance
-from sensus import fingerprint, logs, times
-from tasks.base import may_pass
+from sensus import fingerprint, times
 
 # What has less to do with the alert than this is no evidence, and would only fill the prompt.
 LEAST_WEIGHT = 0.05
-WAITING = "the model is busy with other alerts"
-# Small, so that the newest alert of all never waits long for others that came before it.
-_PORTION = 50
-_ASIDE_S = 60.0
-
-log = logs.get_logger(__name__)
 
 
 def case_of(recorded: Recorded, *, asked_at: datetime) -> Case:
     """The question about an alert, with the evidence ranked and numbered."""
-    return number(_subject(recorded.alert), _items(recorded), asked_at=asked_at)
+    return number(subject_of(recorded.alert), items_around(recorded), asked_at=asked_at)
 
 
 def as_data(case: Case, analysis: Analysis, *, cached: bool = False) -> dict[str, object]:
@@ -44,6 +30,7 @@ def as_data(case: Case, analysis: Analysis, *, cached: bool = False) -> dict[str
         "analysis": _storable(analysis.analysis),
         "evidence": [_told(item) for item in case.evidence],
         "cited": list(analysis.cited),
+        "suspect": analysis.suspect,
         "reason": None if analysis.reason is None else _storable(analysis.reason),
         "cached": cached,
         "tokens": analysis.tokens,
@@ -60,55 +47,6 @@ def as_answer(case: Case, analysis: Analysis, *, cached: bool = False) -> Answer
         question_digest=analysis.question_digest,
         data=as_data(case, analysis, cached=cached),
     )
-
-
-def answer_meanwhile(database: Database, *, until: float) -> int:
-    """Give analyses that wait for their turn what the evidence alone supports, newest first; how many have it now.
-
-    In a storm of alerts the model takes hours for what this does in seconds. Ends when all have an answer, when
-    somebody else is at it, or with the portion in which the monotonic clock passes `until`.
-    """
-    answered = 0
-    while time.monotonic() < until:
-        waiting: list[tuple[int, int]] = []
-        try:
-            with database.transaction() as session:
-                if analyses.only_one_answers(session):
-                    waiting = analyses.unanswered(session, limit=_PORTION)
-                    answered += _answer_all(session, waiting)
-        except Exception as error:
-            if not waiting or isinstance(error, SoftTimeLimitExceeded) or may_pass(error):
-                raise
-            log.warning("alerts_answered_one_by_one", count=len(waiting), error=type(error).__name__)
-            answered += sum(_answer_alone(database, analysis_id, alert_id) for analysis_id, alert_id in waiting)
-        if not waiting:
-            break
-    return answered
-
-
-def _answer_all(session: Session, waiting: Sequence[tuple[int, int]]) -> int:
-    recorded = evidence.around(session, [alert_id for _, alert_id in waiting])
-    cases = {
-        analysis_id: case_of(recorded[alert_id], asked_at=times.now())
-        for analysis_id, alert_id in waiting
-        if alert_id in recorded
-    }
-    answers = {analysis_id: as_answer(case, evidence_only(case, WAITING)) for analysis_id, case in cases.items()}
-    return analyses.answer_meanwhile(session, answers)
-
-
-def _answer_alone(database: Database, analysis_id: int, alert_id: int) -> int:
-    """As `_answer_all`, of one; one that fails is set aside, so that it holds up nobody."""
-    try:
-        with database.transaction() as session:
-            return _answer_all(session, [(analysis_id, alert_id)])
-    except Exception as error:
-        if isinstance(error, SoftTimeLimitExceeded) or may_pass(error):
-            raise
-        log.exception("alert_not_answered", analysis_id=analysis_id, alert_id=alert_id)
-        with database.transaction() as session:
-            analyses.set_aside(session, analysis_id, pause_s=_ASIDE_S)
-        return 0
 
 
 def _storable(words: str) -> str:
@@ -128,7 +66,8 @@ def _told(item: EvidenceItem) -> dict[str, object]:
     }
 
 
-def _subject(alert: Alert) -> Subject:
+def subject_of(alert: Alert, *, incident: str | None = None) -> Subject:
+    """The alert that is asked about; `incident` is what it is a part of."""
     return Subject(
         alert_name=alert.alert_name,
         severity=alert.severity,
@@ -139,18 +78,20 @@ def _subject(alert: Alert) -> Subject:
         starts_at=alert.starts_at,
         fingerprint=alert.fingerprint,
         fingerprint_is_of_labels=alert.fingerprint == fingerprint.of_labels(alert.labels),
+        incident=incident,
     )
 
 
-def _items(recorded: Recorded) -> Iterator[EvidenceItem]:
+def items_around(recorded: Recorded) -> Iterator[EvidenceItem]:
+    """What has to do with the alert of what was recorded around it."""
     alert = recorded.alert
     for other in recorded.alerts:
-        yield from _if_relevant(alert, RELATED_ALERT, _alert_summary(other), other.labels, other.starts_at, {
+        yield from _if_relevant(alert, RELATED_ALERT, alert_summary(other), other.labels, other.starts_at, {
             "id": other.id, "severity": other.severity, "status": other.status,
         })  # fmt: skip
     for anomaly in recorded.anomalies:
         yield from _if_relevant(
-            alert, ANOMALY, _anomaly_summary(anomaly), anomaly.labels, anomaly.at, _anomaly_facts(anomaly)
+            alert, ANOMALY, anomaly_summary(anomaly), anomaly.labels, anomaly.at, anomaly_facts(anomaly)
         )
     for change in recorded.changes:
         yield from _if_relevant(
@@ -166,12 +107,14 @@ def _if_relevant(
         yield EvidenceItem(kind=kind, summary=summary, at=at, labels=labels, weight=weight, facts=facts)
 
 
-def _alert_summary(other: AlertNearby) -> str:
+def alert_summary(other: AlertNearby) -> str:
+    """An alert in a line."""
     said = other.annotations.get("summary") or other.description
     return f"{other.alert_name}: {said}" if said else other.alert_name
 
 
-def _anomaly_summary(anomaly: AnomalyNearby) -> str:
+def anomaly_summary(anomaly: AnomalyNearby) -> str:
+    """An anomaly in a line."""
     value, low, high = (anomaly.data.get(name) for name in ("value", "expected_low", "expected_high"))
     if not isinstance(value, int | float):
         return f"{anomaly.metric_name} was unusual"
@@ -180,7 +123,8 @@ def _anomaly_summary(anomaly: AnomalyNearby) -> str:
     return f"{anomaly.metric_name} was {value:.4g}, which is unusual"
 
 
-def _anomaly_facts(anomaly: AnomalyNearby) -> dict[str, Fact]:
+def anomaly_facts(anomaly: AnomalyNearby) -> dict[str, Fact]:
+    """What of an anomaly is shown beside its line."""
     facts: dict[str, Fact] = {"id": anomaly.id, "score": anomaly.score, "alert": anomaly.alert}
     features = anomaly.data.get("features")
     if isinstance(features, list) and features and isinstance(features[0], dict):

@@ -48,7 +48,7 @@ def addresses(settings: Settings) -> Addresses:
     if found.database_url is None:
         return Addresses(None, None, "")
     named = settings.database_url is not None
-    redis_url = None if found.redis_url is None else found.redis_url.get_secret_value()
+    redis_url = None if found.redis_url is None else found.require_redis_url()
     source = "SENSUS_DATABASE_URL" if named else str(settings.data_dir / RUN_FILE)
     return Addresses(found.require_database_url(), redis_url, source)
 

@@ -72,8 +72,10 @@ def _tell(changes: Changes) -> None:
         metrics.alerts_reconciled.labels(change).inc(count)
     if any(changes.counts().values()):
         log.info("alerts_reconciled", **changes.counts())
+    if not any(changes.counts().values()):
+        return
     try:
-        signatures.analyse(analysis_ids=changes.analysis_ids)
+        signatures.group()
     except BrokerAway:
-        # The rows are there, so the sweep finds them.
-        metrics.messages_lost.labels("analyse").inc()
+        # The rows are there, so beat's next message finds them.
+        metrics.messages_lost.labels("group").inc()

@@ -8,6 +8,7 @@ from datetime import datetime
 from math import isfinite
 
 from billiard.exceptions import SoftTimeLimitExceeded
+from kombu.exceptions import OperationalError as BrokerAway
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -58,10 +59,13 @@ def score_series(self: SensusTask, *, series_ids: list[int]) -> None:
             claims = progress.claim(session, series_ids, limit=SERIES_A_CLAIM, lease_s=LEASE_S, holder=self.holder)
             chosen = _by_detector(session, claims, self.settings.detector)
         if claims:
+            found = 0
             for detector, claimed in chosen.items():
                 pair = _in_force.pair(self.database, detector)
                 for scorers, part in _shared_out(pair, claimed, self.settings.challenger_share).items():
-                    score_claims(self.database, scorers, part)
+                    found += score_claims(self.database, scorers, part)
+            if found and self.settings.anomaly_alerts:
+                _knock()
             pauses = iter(LOOK_AGAIN_S)
             continue
         # A request that is just storing samples of a series holds its row, and the claim has passed it over.
@@ -107,12 +111,12 @@ def _shared_out(pair: Pair, claims: Sequence[SeriesClaim], challenger_share: flo
     return parts
 
 
-def score_claims(database: Database, scorers: Scorers, claims: Sequence[SeriesClaim]) -> None:
-    """Score what was claimed and keep it; a series that fails costs its neighbours nothing.
+def score_claims(database: Database, scorers: Scorers, claims: Sequence[SeriesClaim]) -> int:
+    """Score what was claimed and keep it; how many anomalies there were.  One that fails costs its neighbours nothing.
 
     One into which samples slip again and again is let go, and scored when its sender has got to the newest.
     """
-    waiting = list(claims)
+    waiting, found = list(claims), 0
     for _ in range(1 + REREADS):
         with database.transaction() as session:
             samples = progress.unscored_samples(session, waiting, limit=SAMPLES_A_CHUNK)
@@ -122,13 +126,23 @@ def score_claims(database: Database, scorers: Scorers, claims: Sequence[SeriesCl
             with database.transaction() as session:
                 progress.give_back(session, failed, failed=True)
         changed = _keep(database, scorers.own, results)
+        found += sum(len(result.anomalies) for result in results if result.claim.series_id not in changed)
         # A sample that slipped in behind the newest one read belongs before it: read again, in order.
         waiting = [claim for claim in waiting if claim.series_id in changed]
         if not waiting:
-            return
+            return found
     log.info("series_still_change", count=len(waiting))
     with database.transaction() as session:
         progress.give_back(session, waiting, failed=False, rest_s=RESTLESS_S)
+    return found
+
+
+def _knock() -> None:
+    try:
+        signatures.tell_anomalies()
+    except BrokerAway:
+        # The rows are there, so the next look finds them.
+        metrics.messages_lost.labels("tell_anomalies").inc()
 
 
 def _with_rings(session: Session, claims: Sequence[SeriesClaim], samples: Samples) -> list[SeriesClaim]:

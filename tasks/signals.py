@@ -10,7 +10,7 @@ from typing import Any
 from celery import signals
 from celery.exceptions import SoftTimeLimitExceeded
 
-from sensus import logs, metrics, settings
+from sensus import figures, logs, metrics, settings
 from tasks.resources import close_resources
 
 log = logs.get_logger(__name__)
@@ -57,7 +57,8 @@ def end_task(task_id: str = "", task: Any = None, state: str | None = None, **_:
     began = _began.pop(task_id, None)
     if began is not None:
         metrics.task_duration.labels(task.name).observe(time.perf_counter() - began)
-    metrics.tasks_run.labels(task.name, (state or "unknown").lower()).inc()
+    queue = (task.request.delivery_info or {}).get("routing_key") or "none"
+    metrics.tasks_run.labels(queue, task.name, (state or "unknown").lower()).inc()
     logs.unbind_all()
 
 
@@ -66,6 +67,25 @@ def tell_failure(exception: BaseException | None = None, **_: Any) -> None:
     """What failed, before Celery's own line with the traceback."""
     out_of_time = isinstance(exception, SoftTimeLimitExceeded)
     log.error("task_failed", error=type(exception).__name__, out_of_time=out_of_time)
+
+
+@signals.worker_ready.connect
+@signals.beat_init.connect
+def show_figures(**_: Any) -> None:
+    """Without an API beside it a process shows its figures; a worker's children were forked before this thread."""
+    current = settings.current()
+    if current.metrics_port:
+        figures.show(current.host, current.metrics_port)
+
+
+@signals.beat_init.connect
+def tell_that_beat_lives(**_: Any) -> None:
+    """From now on this process notes each message that it sends."""
+    signals.after_task_publish.connect(_note_sent, weak=False)
+
+
+def _note_sent(**_: Any) -> None:
+    metrics.beat_sent.set_to_current_time()
 
 
 @signals.worker_ready.connect

@@ -23,6 +23,21 @@ def analyse(*, analysis_ids: Sequence[int]) -> None:
         _send("tasks.analysis.analyse", analysis_id=analysis_id)
 
 
+def tell_anomalies() -> None:
+    """Tell the maintenance worker that there are anomalies of which the Alertmanager does not know."""
+    _send("tasks.anomaly_alerts.tell")
+
+
+def group() -> None:
+    """Tell the maintenance worker that alerts have changed that no incident knows of yet."""
+    _send("tasks.grouping.group")
+
+
+def answer() -> None:
+    """Tell the maintenance worker that alerts or incidents wait for what the evidence alone supports."""
+    _send("tasks.upkeep.answer_unanswered")
+
+
 def train(*, run_id: uuid.UUID) -> None:
     """Tell the maintenance worker that this training waits, or goes on."""
     _send("tasks.training.train", run_id=str(run_id))

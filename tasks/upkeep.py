@@ -9,15 +9,16 @@ from functools import partial
 
 from db import exclusive, outbox, packing
 from db.queries import analyses, arrivals, models, partitions, progress, runs, stale, upkeep
-from llm.client import ping
 from llm.errors import LLMError
 from ml import detectors
 from sensus import audit, logs, metrics
 from tasks import signatures
+from tasks.answering import answer_incidents, answer_meanwhile
 from tasks.app import app
 from tasks.base import SensusTask
-from tasks.evidence import answer_meanwhile
 from tasks.in_force import bring_builtin
+from tasks.model_server import model_server
+from tasks.telling import ask_to_tell
 
 log = logs.get_logger(__name__)
 
@@ -69,10 +70,12 @@ def sweep(self: SensusTask) -> None:
 
 @app.task(base=SensusTask, bind=True)
 def answer_unanswered(self: SensusTask) -> None:
-    """Show what the evidence alone supports wherever an alert would wait for the model."""
-    answered = answer_meanwhile(self.database, until=time.monotonic() + _ANSWERING_BUDGET_S)
+    """Show what the evidence alone supports, of every alert, and of every incident that would wait for the model."""
+    until = time.monotonic() + _ANSWERING_BUDGET_S
+    answered = answer_meanwhile(self.database, until=until)
+    answered += answer_incidents(self.database, self.settings, until=until)
     if answered:
-        log.info("alerts_answered_meanwhile", count=answered)
+        log.info("answered_meanwhile", count=answered)
 
 
 @app.task(base=SensusTask, bind=True)
@@ -149,6 +152,7 @@ def _series(task: SensusTask) -> int:
 def _give_up(task: SensusTask) -> int:
     with task.transaction() as session:
         failed = analyses.give_up(session, reason=_GIVEN_UP)
+        ask_to_tell(session, task.settings, failed)
     if failed:
         log.error("analyses_given_up", analysis_ids=failed[:20], count=len(failed))
     return len(failed)
@@ -203,7 +207,8 @@ def _stale(task: SensusTask) -> int:
 
 def _model_answers(task: SensusTask) -> bool:
     try:
-        return ping(task.settings.ollama_url, task.settings.llm_model, timeout_s=_PING_S).has_model
+        server = model_server(task.settings)
+        return server.ping(timeout_s=_PING_S).has_any(server.models)
     except LLMError:
         return False
 

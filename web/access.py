@@ -24,11 +24,14 @@ def install(app: Flask, opened: Resources) -> None:
     limits.install(app, opened)
 
 
-def access(scope: Scope | None, *, limit: limits.Category = "default") -> Callable[[F], F]:
+def access(
+    scope: Scope | None, *, limit: limits.Category = "default", proof: Callable[[], Caller | None] | None = None
+) -> Callable[[F], F]:
     """Guard a view: who calls, how often, and whether with this scope (None: any).
 
     Each scope is checked by itself; `admin` does not imply the others.  Stands above every other decorator, so that
-    a stranger's body is not even parsed.
+    a stranger's body is not even parsed. `proof` is another way to show who one is, for senders that know no
+    Authorization; where it answers None, the usual one counts.
     """
 
     def guard(view: F) -> F:
@@ -36,7 +39,7 @@ def access(scope: Scope | None, *, limit: limits.Category = "default") -> Callab
 
         @wraps(view)
         def guarded(*arguments: Any, **options: Any) -> Any:
-            g.caller = _authenticated()
+            g.caller = _authenticated(proof)
             return counted(*arguments, **options)
 
         text = "any authenticated caller" if scope is None else f"scope `{scope}`"
@@ -61,9 +64,10 @@ def _with_scope(scope: Scope | None, view: Callable[..., Any]) -> Callable[..., 
     return scoped
 
 
-def _authenticated() -> Caller:
+def _authenticated(proof: Callable[[], Caller | None] | None) -> Caller:
     try:
-        return credentials.known().caller(request.headers.get("Authorization"))
+        known = None if proof is None else proof()
+        return known or credentials.known().caller(request.headers.get("Authorization"))
     except Unauthenticated:
         limits.count_stranger()
         raise

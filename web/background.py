@@ -35,6 +35,7 @@ class Knocks(Protocol):
 
     def score_series(self, *, series_ids: Sequence[int]) -> None: ...
     def analyse(self, *, analysis_ids: Sequence[int]) -> None: ...
+    def group(self) -> None: ...
     def train(self, *, run_id: uuid.UUID) -> None: ...
     def evaluate(self, *, run_id: uuid.UUID) -> None: ...
 
@@ -60,12 +61,19 @@ class Background:
         self._analyses: deque[int] = deque(maxlen=MOST_WAITING)
         self._runs: deque[tuple[Kind, uuid.UUID]] = deque(maxlen=MOST_WAITING)
         self._relay_wanted = False
+        self._alerts_came = False
         self._outages: set[str] = set()
 
     def note_arrivals(self) -> None:
         """Note what came in, in the progress of its series, and tell the scorers."""
         with self._lock:
             self._arrivals_wanted = True
+            self._rouse()
+
+    def knock_alerts(self) -> None:
+        """Tell the workers that alerts have changed: they have their evidence shown, and join incidents."""
+        with self._lock:
+            self._alerts_came = True
             self._rouse()
 
     def knock_analyses(self, ids: Iterable[int]) -> None:
@@ -115,7 +123,7 @@ class Background:
             began = time.monotonic()
             well = self._turn()
             with self._lock:
-                if not (self._arrivals_wanted or self._analyses or self._runs or self._relay_wanted):
+                if not self._has_work():
                     self._wake.clear()
                     self._idle.set()
                     if self._closing:
@@ -127,12 +135,16 @@ class Background:
             pause_s = max(TURN_S, PAUSE_PER_WORK * (time.monotonic() - began))
             time.sleep(min(pause_s, REST_AFTER_FAILURE_S) if well else REST_AFTER_FAILURE_S)
 
+    def _has_work(self) -> bool:
+        return bool(self._arrivals_wanted or self._alerts_came or self._relay_wanted or self._analyses or self._runs)
+
     def _turn(self) -> bool:
         with self._lock:
             analyses = [self._analyses.popleft() for _ in range(min(ANALYSES_A_TURN, len(self._analyses)))]
             runs, self._runs = list(self._runs), deque(maxlen=MOST_WAITING)
             relay, self._relay_wanted = self._relay_wanted, False
             arrived, self._arrivals_wanted = self._arrivals_wanted, False
+            alerts_came, self._alerts_came = self._alerts_came, False
         well = True
         if relay:
             well &= self._try("audit", lambda: outbox.relay(self._database, self._append))
@@ -144,6 +156,8 @@ class Background:
             with self._lock:
                 self._arrivals_wanted |= not noted
             well &= noted
+        if alerts_came:
+            well &= self._send("group", lambda: self._knocks().group())
         if analyses:
             well &= self._send("analyse", lambda: self._knocks().analyse(analysis_ids=analyses))
         for kind, run_id in runs:

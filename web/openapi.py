@@ -13,13 +13,27 @@ from swagger_ui_bundle import swagger_ui_path
 from sensus import __version__
 from web import errors
 from web.schemas.ingest_alerts import WebhookIn
-from web.schemas.ingest_events import EventIn
+from web.schemas.ingest_events import CommitIn, EventIn
 from web.schemas.ingest_metrics import SampleIn, SamplesIn
-from web.schemas.receipts import AlertsReceipt, EventReceipt, SamplesReceipt
+from web.schemas.receipts import AlertsReceipt, ChangesReceipt, EventReceipt, SamplesReceipt
+from web.schemas.topology import EdgeIn, TopologyIn, TopologyReceipt
 
 BEARER = "bearer"
 BASIC = "basic"
-INGEST_TYPES = (WebhookIn, SampleIn, SamplesIn, EventIn, AlertsReceipt, SamplesReceipt, EventReceipt)
+INGEST_TYPES = (
+    WebhookIn,
+    SampleIn,
+    SamplesIn,
+    CommitIn,
+    EventIn,
+    EdgeIn,
+    TopologyIn,
+    AlertsReceipt,
+    SamplesReceipt,
+    EventReceipt,
+    ChangesReceipt,
+    TopologyReceipt,
+)
 _TEMPLATE = "#/components/schemas/{name}"
 _ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 # Swagger UI sets styles on its elements and draws its icons from data URLs.

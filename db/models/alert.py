@@ -15,7 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, query_expression
 
 from db.base import Base, BigId, CreatedAt, JsonObject, Labels, Moment
 from sensus.errors import Conflict
@@ -46,6 +46,8 @@ class Alert(Base):
     acknowledged_by: Mapped[str | None] = mapped_column(Text)
     acknowledgement_note: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[CreatedAt]
+    # Filled by the queries that ask for it.
+    incident_id: Mapped[int | None] = query_expression()
 
     __table_args__ = (
         UniqueConstraint("fingerprint", "starts_at"),

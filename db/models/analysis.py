@@ -27,16 +27,20 @@ LLM = "llm_analysis"
 class AnalysisResult(Base):
     """One anomaly (`anomaly_detection`) or one root-cause analysis (`llm_analysis`).
 
-    For an analysis the row is the job as well: pending until a worker claims it with an attempt and a lease.
+    For an analysis the row is the job as well: pending until a worker claims it with an attempt and a lease. That of
+    an alert itself is made when it is done.
     `analysis_data` of an analysis: root_cause, mitigation, analysis, evidence [{id, kind, summary, ...}], cited,
-    reason, cached; of an anomaly: value, threshold, expected_low, expected_high, alert, features [{name, value,
-    contribution}], model_version.
+    reason, cached, outdated; of an anomaly: value, threshold, expected_low, expected_high, alert, features [{name,
+    value, contribution}], model_version.
     """
 
     __tablename__ = "ai_analysis_results"
 
     id: Mapped[BigId]
     alert_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("alerts.id", ondelete="CASCADE"))
+    # Of an analysis that a whole incident asks for, and then `alert_id` is empty: the incident, and its state.
+    incident_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("incidents.id", ondelete="CASCADE"))
+    incident_state: Mapped[int | None] = mapped_column(Integer)
     analysis_type: Mapped[str] = mapped_column(Text)
     status: Mapped[str] = mapped_column(Text, server_default=text("'done'"))
     outcome: Mapped[str | None] = mapped_column(Text)
@@ -44,7 +48,7 @@ class AnalysisResult(Base):
     analysis_data: Mapped[JsonObject]
     confidence_score: Mapped[float | None] = mapped_column(Double)
     question_digest: Mapped[str | None] = mapped_column(Text)
-    # True for the one analysis that ingest asks for; false for those that people ask for.
+    # True for the one analysis of each alert and for that of an incident's state; false for those of people.
     automatic: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     requested_by: Mapped[str | None] = mapped_column(Text)
     request_id: Mapped[str | None] = mapped_column(Text)
@@ -57,6 +61,8 @@ class AnalysisResult(Base):
     series_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("series.id", ondelete="CASCADE"))
     sample_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     score: Mapped[float | None] = mapped_column(Double)
+    # Whether an anomaly has been looked at for the incident that it may belong to.
+    grouped: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     created_at: Mapped[CreatedAt]
 
     __table_args__ = (
@@ -90,6 +96,19 @@ class AnalysisResult(Base):
         Index("idx_analysis_unfinished", "id", postgresql_where=text("status IN ('pending', 'running')")),
         Index("idx_analysis_claimed_by", "claimed_by", postgresql_where=text("claimed_by IS NOT NULL")),
         Index("idx_analysis_evidence_only", "id", postgresql_where=text("outcome = 'evidence_only'")),
+        Index("idx_analysis_incident_id", "incident_id", "id", postgresql_where=text("incident_id IS NOT NULL")),
+        Index(
+            "uq_analysis_incident",
+            "incident_id",
+            "incident_state",
+            unique=True,
+            postgresql_where=text(f"analysis_type = '{LLM}' AND automatic AND incident_id IS NOT NULL"),
+        ),
+        Index(
+            "idx_analysis_ungrouped",
+            "id",
+            postgresql_where=text(f"analysis_type = '{ANOMALY}' AND NOT grouped"),
+        ),
         Index("idx_analysis_question", "question_digest", postgresql_where=text("outcome = 'model'")),
     )
 
@@ -111,7 +130,10 @@ class AnalysisFeedback(Base):
 
 
 class ChangeEvent(Base):
-    """A deploy, a configuration change or the like, as evidence."""
+    """A deploy, a configuration change or the like, as evidence.
+
+    `details`: commits [{id, message, files, diff}], revision, environment, repository, sender; each where it was told.
+    """
 
     __tablename__ = "change_events"
 
@@ -121,6 +143,7 @@ class ChangeEvent(Base):
     labels: Mapped[Labels]
     at: Mapped[CreatedAt]
     url: Mapped[str | None] = mapped_column(Text)
+    details: Mapped[JsonObject]
     # SHA-256 over what was sent, so that a repeated request is stored once.
     digest: Mapped[bytes] = mapped_column(unique=True)
     actor: Mapped[str | None] = mapped_column(Text)

@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, with_expression
 
 from db.models.alert import Alert, AlertHistory
+from db.models.incident import IncidentAlert
 from db.queries.labels import Matcher, condition
 from sensus.errors import NotFound
+
+_WITH_INCIDENT = with_expression(
+    Alert.incident_id,
+    select(IncidentAlert.incident_id).where(IncidentAlert.alert_id == Alert.id).scalar_subquery(),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ def newest_first(session: Session, wanted: AlertFilter, *, limit: int, before_id
 def newest_first_query(wanted: AlertFilter, *, limit: int, before_id: int | None = None) -> Select[Alert]:
     """The statement behind `newest_first`, so that its plan can be looked at."""
     # The id is the order of arrival and never changes, so pages neither repeat nor skip an alert that was there.
-    query = select(Alert).order_by(Alert.id.desc()).limit(limit)
+    query = select(Alert).options(_WITH_INCIDENT).order_by(Alert.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(Alert.id < before_id)
     for column, value in (
@@ -61,7 +67,11 @@ def newest_first_query(wanted: AlertFilter, *, limit: int, before_id: int | None
 def get(session: Session, alert_id: int, *, for_change: bool = False) -> Alert:
     """The alert, locked until the transaction ends when it is to be changed.  Raises NotFound."""
     query = select(Alert).where(Alert.id == alert_id)
-    alert = session.scalar(query.with_for_update() if for_change else query)
+    # An alert that was locked before is asked for once more, with its incident.
+    alert = session.scalar(
+        query.with_for_update() if for_change else query.options(_WITH_INCIDENT),
+        execution_options={"populate_existing": True},
+    )
     if alert is None:
         raise NotFound(f"there is no alert {alert_id}")
     return alert

@@ -1,4 +1,4 @@
-"""Stores what senders say of alerts: one row per episode, its history, and the analysis that it asks for."""
+"""Stores what senders say of alerts: one row per episode, and its history, by which the workers find their work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from db import direct
 from db.direct import Within
-from db.models.analysis import LLM
 from db.queries import outbox
 from db.queries.episodes import Episode, Identity, KnownEpisode, Message, gather, without_start
 
@@ -26,7 +25,6 @@ class Stored:
     updated: int = 0
     duplicates: int = 0
     alert_ids: list[int] = field(default_factory=list)  # each once, in the order of the messages
-    analysis_ids: list[int] = field(default_factory=list)
 
     @property
     def accepted(self) -> int:
@@ -52,7 +50,7 @@ def store(
     episodes = gather(messages, _newest_episodes(session, without_start(messages)), received_at)
     rows = [_row(episode) for episode in episodes]
     common = {"received_at": received_at, "request_id": request_id, "actor": actor}
-    new, analysis_ids = _insert(session, rows, common)
+    new = _insert(session, rows, common)
     there = [row for episode, row in zip(episodes, rows, strict=True) if episode.identity not in new]
     old: dict[Identity, _Before] = {}
     if there:
@@ -60,8 +58,6 @@ def store(
         # Retention may have taken a row between the two statements; its message is as new as can be, and is let go.
         known = [(episode, old[episode.identity]) for episode in episodes if episode.identity in old]
         _add_history(session, known, common)
-        asked = [row.alert_id for episode, row in known if episode.last.status == "firing" and row.status != "firing"]
-        analysis_ids += _ask_for_analysis(session, asked, common)
     kept = [(episode, row) for episode in episodes if (row := (new | old).get(episode.identity))]
     repeats = sum(episode.repeats(row.status, row.differs) for episode, row in kept)
     return Stored(
@@ -69,7 +65,6 @@ def store(
         updated=len(messages) - len(new) - repeats,
         duplicates=repeats,
         alert_ids=[row.alert_id for _, row in sorted(kept, key=lambda pair: pair[0].position)],
-        analysis_ids=analysis_ids,
     )
 
 
@@ -90,11 +85,7 @@ def store_new(
         return None
     positions = {episode.identity: episode.position for episode in episodes}
     inserted.sort(key=lambda row: positions[row[1], row[2]])
-    return Stored(
-        created=len(inserted),
-        alert_ids=[id_ for id_, *_ in inserted],
-        analysis_ids=[analysis_id for *_, analysis_id in inserted if analysis_id is not None],
-    )
+    return Stored(created=len(inserted), alert_ids=[id_ for id_, *_ in inserted])
 
 
 _INCOMING = """
@@ -105,7 +96,7 @@ _INCOMING = """
     )
 """
 
-# The history of a new row and the analysis that it asks for come with it.
+# The history of a new row comes with it.
 _INSERT_ROWS = f"""
     WITH incoming AS MATERIALIZED (SELECT * FROM {_INCOMING}), inserted AS (
         INSERT INTO alerts (
@@ -119,21 +110,15 @@ _INSERT_ROWS = f"""
         FROM incoming
         ORDER BY fingerprint, starts_at
         {{on_conflict}}
-        RETURNING id, fingerprint, starts_at, status
+        RETURNING id, fingerprint, starts_at
     ), history AS (
         INSERT INTO alert_history (alert_id, change, actor, request_id)
         SELECT id, change, %(actor)s, %(request_id)s
         FROM inserted JOIN incoming USING (fingerprint, starts_at),
             unnest(changes) WITH ORDINALITY AS told (change, place)
         ORDER BY id, place
-    ), asked AS (
-        INSERT INTO ai_analysis_results (alert_id, analysis_type, status, automatic, request_id)
-        SELECT id, '{LLM}', 'pending', true, %(request_id)s FROM inserted WHERE status = 'firing' ORDER BY id
-        RETURNING id, alert_id
     ){{also}}
-    SELECT inserted.id, fingerprint, starts_at, asked.id
-    FROM inserted LEFT JOIN asked ON asked.alert_id = inserted.id
-    ORDER BY inserted.id
+    SELECT id, fingerprint, starts_at FROM inserted ORDER BY id
     """  # noqa: S608 (only constants of this module are put together)
 _INSERT = _INSERT_ROWS.format(on_conflict="ON CONFLICT (fingerprint, starts_at) DO NOTHING", also="")
 _INSERT_ALL = _INSERT_ROWS.format(
@@ -205,13 +190,6 @@ _HISTORY = """
     SELECT alert_id, change, %(actor)s, %(request_id)s
     FROM unnest(%(ids)s::bigint[], %(changes)s::text[]) AS gained (alert_id, change)
     """
-_ANALYSES = f"""
-    INSERT INTO ai_analysis_results (alert_id, analysis_type, status, automatic, request_id)
-    SELECT alert_id, '{LLM}', 'pending', true, %(request_id)s
-    FROM unnest(%(ids)s::bigint[]) AS asked (alert_id) ORDER BY alert_id
-    ON CONFLICT (alert_id) WHERE analysis_type = '{LLM}' AND automatic DO NOTHING
-    RETURNING id
-    """  # noqa: S608 (only constants of this module are put together)
 
 
 def _newest_episodes(session: Session, fingerprints: list[str]) -> dict[str, KnownEpisode]:
@@ -242,15 +220,10 @@ def _row(episode: Episode) -> dict[str, Any]:
     }
 
 
-def _insert(
-    session: Session, rows: list[dict[str, Any]], common: Mapping[str, Any]
-) -> tuple[dict[Identity, _Before], list[int]]:
-    """The rows that were not there yet, and the analyses that they ask for."""
-    inserted = direct.execute(session, _INSERT, {"rows": _as_json(rows), **common}).fetchall()
-    return (
-        {(fingerprint, starts_at): _Before(id_, None, True) for id_, fingerprint, starts_at, _ in inserted},
-        [analysis_id for *_, analysis_id in inserted if analysis_id is not None],
-    )
+def _insert(session: Session, rows: list[dict[str, Any]], common: Mapping[str, Any]) -> dict[Identity, _Before]:
+    """The rows that were not there yet."""
+    inserted = direct.execute(session, _INSERT, {"rows": _as_json(rows), **common})
+    return {(fingerprint, starts_at): _Before(id_, None, True) for id_, fingerprint, starts_at in inserted}
 
 
 def _update(session: Session, rows: list[dict[str, Any]], common: Mapping[str, Any]) -> dict[Identity, _Before]:
@@ -270,9 +243,3 @@ def _add_history(session: Session, kept: list[tuple[Episode, _Before]], common: 
     if gained:
         ids, changes = zip(*gained, strict=True)
         direct.execute(session, _HISTORY, {"ids": list(ids), "changes": list(changes), **common})
-
-
-def _ask_for_analysis(session: Session, alert_ids: list[int], common: Mapping[str, Any]) -> list[int]:
-    if not alert_ids:
-        return []
-    return [id_ for (id_,) in direct.execute(session, _ANALYSES, {"ids": alert_ids, **common})]

@@ -1,22 +1,25 @@
 """Which root-cause analyses wait, who has them, and what came of them.
 
-As with series, a claim has an attempt and a lease, and `failures` counts the claims since the last success.
+The model is asked about each state of an incident, and about an alert when a person asks; what an alert asks by itself
+is answered from the evidence alone. A claim has an attempt and a lease, as with series, and `failures` counts the
+claims since the last success.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from db import direct
 from db.models.alert import Alert
 from db.models.analysis import LLM, AnalysisResult
+from db.models.incident import Incident
 
 MOST_FAILURES = 5
 # An answer without a model is made up for while its alert fires, and this long after it was asked for.
@@ -27,18 +30,40 @@ CACHED_FOR = timedelta(hours=24)
 _A = AnalysisResult
 _FREE = or_(_A.lease_until.is_(None), _A.lease_until < func.now())
 _UNFINISHED = and_(_A.analysis_type == LLM, _A.status.in_(("pending", "running")))
+_FOR_THE_MODEL = or_(_A.incident_id.is_not(None), _A.automatic.is_(False))
 _WAITING = and_(_UNFINISHED, _A.failures < MOST_FAILURES)
 _ANSWERING_LOCK = 0x53656E73_0003
 _ANSWER_MEANWHILE = """
     UPDATE ai_analysis_results SET
         outcome = r.outcome, model_name = r.model_name, confidence_score = r.confidence,
-        question_digest = r.question_digest, analysis_data = r.data
+        question_digest = r.question_digest, analysis_data = r.data,
+        status = CASE WHEN automatic AND incident_id IS NULL THEN 'done' ELSE status END,
+        finished_at = CASE WHEN automatic AND incident_id IS NULL THEN now() END
     FROM json_to_recordset(%(rows)s::json) AS r (
         id bigint, outcome text, model_name text, confidence double precision, question_digest text, data jsonb
     )
     WHERE ai_analysis_results.id = r.id AND ai_analysis_results.status = 'pending'
         AND ai_analysis_results.outcome IS NULL
+    RETURNING ai_analysis_results.status
     """
+_AUTOMATIC = f"ON CONFLICT (alert_id) WHERE analysis_type = '{LLM}' AND automatic DO NOTHING"
+_ADD_ANSWERED = f"""
+    INSERT INTO ai_analysis_results (
+        alert_id, analysis_type, status, automatic, request_id, outcome, model_name, confidence_score,
+        question_digest, analysis_data, finished_at
+    )
+    SELECT alert_id, '{LLM}', 'done', true, request_id, outcome, model_name, confidence, question_digest, data, now()
+    FROM json_to_recordset(%(rows)s::json) AS r (
+        alert_id bigint, request_id text, outcome text, model_name text, confidence double precision,
+        question_digest text, data jsonb
+    ) ORDER BY alert_id
+    {_AUTOMATIC} RETURNING id
+    """  # noqa: S608 (only constants of this module are put together)
+_ADD_ASIDE = f"""
+    INSERT INTO ai_analysis_results (alert_id, analysis_type, status, automatic, request_id, failures, lease_until)
+    VALUES (%(alert_id)s, '{LLM}', 'pending', true, %(request_id)s, 1, now() + %(pause)s)
+    {_AUTOMATIC}
+    """  # noqa: S608 (only constants of this module are put together)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +71,9 @@ class AnalysisClaim:
     """An analysis that this worker has until the lease ends."""
 
     id: int
-    alert_id: int
+    alert_id: int | None  # None for one that a whole incident asks for
+    incident_id: int | None
+    incident_state: int | None
     attempt: int
     failures: int  # this claim included
     was_pending: bool  # nothing is stored of it yet
@@ -71,13 +98,23 @@ def claim(session: Session, analysis_id: int, *, lease_s: float, holder: str | N
     `holder` is the name of the worker. None when somebody has it or nothing is to be done.
     """
     row = session.execute(
-        select(_A.id, _A.alert_id, _A.attempt, _A.failures, _A.status, _A.outcome, _A.automatic)
-        .where(_A.id == analysis_id, _FREE, or_(_WAITING, _replaceable()))
+        select(
+            _A.id,
+            _A.alert_id,
+            _A.incident_id,
+            _A.incident_state,
+            _A.attempt,
+            _A.failures,
+            _A.status,
+            _A.outcome,
+            _A.automatic,
+        )
+        .where(_A.id == analysis_id, _FREE, _FOR_THE_MODEL, or_(_WAITING, _replaceable()))
         # Who holds the row will let go of it in a moment, and may only have shown an answer meanwhile: passing over it
         # would lose this message.
         .with_for_update(of=_A)
     ).one_or_none()
-    if row is None or row.alert_id is None:
+    if row is None:
         return None
     done = row.status == "done"
     session.execute(
@@ -95,6 +132,8 @@ def claim(session: Session, analysis_id: int, *, lease_s: float, holder: str | N
     return AnalysisClaim(
         id=row.id,
         alert_id=row.alert_id,
+        incident_id=row.incident_id,
+        incident_state=row.incident_state,
         attempt=row.attempt + 1,
         failures=row.failures + 1,
         was_pending=row.outcome is None,
@@ -114,30 +153,50 @@ def only_one_answers(session: Session) -> bool:
 
 
 def unanswered(session: Session, *, limit: int) -> list[tuple[int, int]]:
-    """Analyses that nobody has and that show nothing yet, with their alerts, newest first."""
-    rows = session.execute(
-        select(_A.id, _A.alert_id)
-        .where(_WAITING, _A.status == "pending", _A.outcome.is_(None), _FREE, _A.alert_id.is_not(None))
-        .order_by(_A.id.desc())
-        .limit(limit)
-    )
-    return [(analysis_id, alert_id) for analysis_id, alert_id in rows if alert_id is not None]
+    """Analyses of alerts that nobody has and that show nothing yet, with their alerts, newest first."""
+    rows = session.execute(_unanswered(limit).where(_A.alert_id.is_not(None)))
+    return [(row.id, row.alert_id) for row in rows]
 
 
-def answer_meanwhile(session: Session, answers: Mapping[int, Answer]) -> int:
-    """Show these answers of analyses that still wait, by their ids; how many of them nobody had taken."""
+def unanswered_incidents(session: Session, *, limit: int) -> list[tuple[int, int]]:
+    """Analyses of incidents that nobody has and that show nothing yet, with their incidents, newest first."""
+    rows = session.execute(_unanswered(limit).where(_A.incident_id.is_not(None)))
+    return [(row.id, row.incident_id) for row in rows]
+
+
+def answer_meanwhile(session: Session, answers: Mapping[int, Answer]) -> tuple[int, int]:
+    """Show these answers of analyses that still wait, by their ids; how many do now, and how many are done with it.
+
+    What an alert asks by itself is; what the model is to be asked goes on waiting for it.
+    """
+    rows = [{"id": analysis_id, **_told(answer)} for analysis_id, answer in sorted(answers.items())]
+    given = {"rows": msgspec.json.encode(rows).decode()}
+    states = [status for (status,) in direct.execute(session, _ANSWER_MEANWHILE, given)]
+    return len(states), states.count("done")
+
+
+def without_own(session: Session, alert_ids: Collection[int]) -> list[int]:
+    """Those of these alerts that have no analysis of their own yet."""
+    own = select(_A.alert_id).where(_A.alert_id.in_(alert_ids), _A.analysis_type == LLM, _A.automatic)
+    return sorted(set(alert_ids) - set(session.scalars(own)))
+
+
+def add_answered(session: Session, answers: Mapping[int, Answer], requests: Mapping[int, str | None]) -> int:
+    """Give alerts their own analysis, done with this answer, by the alert; how many have it from now on.
+
+    An alert has one, so those that have theirs already are passed over. `requests` are the requests that told of them.
+    """
     rows = [
-        {
-            "id": analysis_id,
-            "outcome": answer.outcome,
-            "model_name": answer.model_name,
-            "confidence": answer.confidence,
-            "question_digest": answer.question_digest,
-            "data": answer.data,
-        }
-        for analysis_id, answer in sorted(answers.items())
+        {"alert_id": alert_id, "request_id": requests[alert_id], **_told(answer)}
+        for alert_id, answer in sorted(answers.items())
     ]
-    return direct.execute(session, _ANSWER_MEANWHILE, {"rows": msgspec.json.encode(rows).decode()}).rowcount
+    return len(direct.execute(session, _ADD_ANSWERED, {"rows": msgspec.json.encode(rows).decode()}).fetchall())
+
+
+def add_aside(session: Session, alert_id: int, *, request_id: str | None, pause_s: float) -> None:
+    """Our own work on an alert's own analysis failed: it waits, and is not tried again before a pause is over."""
+    given = {"alert_id": alert_id, "request_id": request_id, "pause": timedelta(seconds=pause_s)}
+    direct.execute(session, _ADD_ASIDE, given)
 
 
 def set_aside(session: Session, analysis_id: int, *, pause_s: float) -> None:
@@ -205,11 +264,14 @@ def cached(session: Session, question_digest: str) -> AnalysisResult | None:
 
 
 def waiting(session: Session, *, limit: int, older_than_s: float) -> list[int]:
-    """Analyses that nobody has and that were asked for long enough ago that their message is probably lost."""
+    """Analyses for the model that nobody has, asked for so long ago that their message is probably lost."""
     asked_before = func.now() - timedelta(seconds=older_than_s)
     return list(
         session.scalars(
-            select(_A.id).where(_WAITING, _FREE, _A.created_at < asked_before).order_by(_A.id.desc()).limit(limit)
+            select(_A.id)
+            .where(_WAITING, _FOR_THE_MODEL, _FREE, _A.created_at < asked_before)
+            .order_by(_A.id.desc())
+            .limit(limit)
         )
     )
 
@@ -237,14 +299,42 @@ def give_up(session: Session, *, reason: str) -> list[int]:
 
 
 def _replaceable() -> ColumnElement[bool]:
-    firing = exists().where(Alert.id == _A.alert_id, Alert.status == "firing")
+    is_young = _A.created_at > func.now() - REPLACEABLE_FOR
+    fires = exists().where(Alert.id == _A.alert_id, Alert.status == "firing")
+    # Of an incident only the newest state is worth another question.
+    of_incident = exists().where(
+        Incident.id == _A.incident_id,
+        Incident.state == _A.incident_state,
+        Incident.merged_into.is_(None),
+        or_(is_young, Incident.status != "resolved"),
+    )
+    of_person = and_(_A.incident_id.is_(None), _A.automatic.is_(False), or_(is_young, fires))
     return and_(
         _A.analysis_type == LLM,
         _A.status == "done",
         _A.outcome == "evidence_only",
         _A.failures < MOST_FAILURES,
-        or_(_A.created_at > func.now() - REPLACEABLE_FOR, firing),
+        or_(of_incident, of_person),
     )
+
+
+def _unanswered(limit: int) -> Select[int, int | None, int | None]:
+    return (
+        select(_A.id, _A.alert_id, _A.incident_id)
+        .where(_WAITING, _A.status == "pending", _A.outcome.is_(None), _FREE)
+        .order_by(_A.id.desc())
+        .limit(limit)
+    )
+
+
+def _told(answer: Answer) -> dict[str, Any]:
+    return {
+        "outcome": answer.outcome,
+        "model_name": answer.model_name,
+        "confidence": answer.confidence,
+        "question_digest": answer.question_digest,
+        "data": answer.data,
+    }
 
 
 def _columns(answer: Answer) -> dict[str, Any]:

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from db.models.alert import Alert
 from db.models.analysis import ANOMALY, LLM, AnalysisResult
 from db.models.detection import AnomalyFeedback
+from db.models.incident import Incident, IncidentAlert
 from db.models.sample import Series
+from db.queries import ungrouped
 from db.queries.series_reads import Selector, conditions, faults_told
 from sensus.errors import NotFound
 
-Rows = Select[AnalysisResult, str | None, dict[str, str] | None, str | None]
+Rows = Select[*tuple[Any, ...]]
+_BY_A_MODEL = and_(AnalysisResult.status == "done", AnalysisResult.outcome.in_(("model", "insufficient")))
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A result; that of an anomaly with its series, and with what people said of it."""
+    """A result; an anomaly has its series and what people said of it, an analysis its incident."""
 
     result: AnalysisResult
-    metric_name: str | None
-    labels: dict[str, str] | None
+    metric_name: str | None = None
+    labels: dict[str, str] | None = None
     verdict: str | None = None
+    incident_id: int | None = None
+    newest_state: int | None = None  # of the incident by now
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the incident has changed since, so that this may no longer hold."""
+        state = self.result.incident_state
+        return state is not None and self.newest_state is not None and self.newest_state > state
 
     @property
     def sampled_at(self) -> datetime:
@@ -53,23 +66,33 @@ def get(session: Session, result_id: int) -> Found:
     return Found(*row)
 
 
+def by_ids(session: Session, ids: Sequence[int]) -> list[Found]:
+    """These results, newest first, as far as they are there."""
+    query = _with_series().where(AnalysisResult.id.in_(ids)).order_by(AnalysisResult.id.desc())
+    return [Found(*row) for row in session.execute(query)] if ids else []
+
+
 def of_alert(session: Session, alert_id: int) -> Found:
-    """The newest analysis of an alert.  Raises NotFound."""
-    query = (
-        _with_series()
-        .where(AnalysisResult.alert_id == alert_id, AnalysisResult.analysis_type == LLM)
-        .order_by(AnalysisResult.id.desc())
-        .limit(1)
-    )
-    row = session.execute(query).one_or_none()
-    if row is None:
-        known = session.scalar(select(Alert.id).where(Alert.id == alert_id))
-        raise NotFound(
-            f"there is no alert {alert_id}"
-            if known is None
-            else f"alert {alert_id} has no analysis; POST /api/v1/alerts/{alert_id}/analysis asks for one"
-        )
-    return Found(*row)
+    """The newest that a person asked for of the alert, or a model said of it or of its incident, else its newest.
+
+    Of an alert that fired a moment ago it is one that waits, without an id yet. Raises NotFound.
+    """
+    own = AnalysisResult.alert_id == alert_id
+    incident_id = session.scalar(select(IncidentAlert.incident_id).where(IncidentAlert.alert_id == alert_id))
+    # Looked for one by one, since each walks an index of its own.
+    found = [_newest(session, own, or_(_BY_A_MODEL, AnalysisResult.automatic.is_(False)))]
+    if incident_id is not None:
+        found.append(_newest(session, AnalysisResult.incident_id == incident_id, _BY_A_MODEL))
+    better = [each for each in found if each is not None]
+    row = max(better, key=lambda each: each[0].id) if better else _newest(session, own)
+    return Found(*row) if row is not None else Found(_to_come(session, alert_id))
+
+
+def of_incident(session: Session, incident_id: int) -> Found | None:
+    """The newest that a model said of the incident, else its newest analysis; None when there is none yet."""
+    own = AnalysisResult.incident_id == incident_id
+    row = _newest(session, own, _BY_A_MODEL) or _newest(session, own)
+    return None if row is None else Found(*row)
 
 
 def newest_first(
@@ -119,6 +142,23 @@ def anomalies_query(wanted: AnomalyFilter, *, limit: int, before: tuple[datetime
     return query
 
 
+def _newest(session: Session, *held: ColumnElement[bool]) -> Row[Any] | None:
+    query = _with_series().where(AnalysisResult.analysis_type == LLM, *held)
+    return session.execute(query.order_by(AnalysisResult.id.desc()).limit(1)).one_or_none()
+
+
+def _to_come(session: Session, alert_id: int) -> AnalysisResult:
+    alert = session.get(Alert, alert_id)
+    if alert is None:
+        raise NotFound(f"there is no alert {alert_id}")
+    if not ungrouped.is_to_come(session, alert_id):
+        raise NotFound(f"alert {alert_id} has no analysis; POST /api/v1/alerts/{alert_id}/analysis asks for one")
+    return AnalysisResult(
+        alert_id=alert_id, analysis_type=LLM, status="pending", automatic=True, analysis_data={},
+        created_at=alert.created_at,
+    )  # fmt: skip
+
+
 def _is_of(analysis_type: str) -> ColumnElement[bool]:
     # Written into the statement, since the planner takes a partial index only for a constant it can see.
     return AnalysisResult.analysis_type == bindparam("analysis_type", analysis_type, literal_execute=True)
@@ -137,5 +177,10 @@ def _with_series(*, of_every_result: bool = True) -> Rows:
         .correlate(AnalysisResult)
         .scalar_subquery()
     )
-    series = select(AnalysisResult, Series.metric_name, Series.labels, verdict)
-    return series.join(Series, Series.id == AnalysisResult.series_id, isouter=of_every_result)
+    incident_id = func.coalesce(AnalysisResult.incident_id, IncidentAlert.incident_id)
+    return (
+        select(AnalysisResult, Series.metric_name, Series.labels, verdict, incident_id, Incident.state)
+        .join(Series, Series.id == AnalysisResult.series_id, isouter=of_every_result)
+        .outerjoin(IncidentAlert, IncidentAlert.alert_id == AnalysisResult.alert_id)
+        .outerjoin(Incident, Incident.id == incident_id)
+    )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from sqlalchemy import select
@@ -26,6 +27,7 @@ class NewEvent:
     at: datetime
     url: str | None
     timed: bool  # whether the sender said when; only then can a repetition be recognised
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def digest(self) -> bytes:
         """SHA-256 over what was sent."""
@@ -46,6 +48,7 @@ def store(session: Session, event: NewEvent, *, actor: str) -> tuple[int, bool]:
             labels=dict(event.labels),
             at=event.at,
             url=event.url,
+            details=dict(event.details),
             digest=digest,
             actor=actor,
         )

@@ -68,6 +68,20 @@ def find_query(
     return query.order_by(Series.id).limit(limit)
 
 
+def newest(session: Session, *, limit: int, since: datetime) -> list[SeriesFound]:
+    """Up to `limit` series that were first stored since then, newest first."""
+    rows = session.execute(
+        select(Series.id, Series.metric_name, Series.labels, Series.created_at).order_by(Series.id.desc()).limit(limit)
+    )
+    return [SeriesFound(row.id, row.metric_name, row.labels) for row in rows if row.created_at >= since]
+
+
+def alive(session: Session, *, after: int, limit: int, since: datetime) -> list[SeriesFound]:
+    """The next series, by id, that have a sample at or after that time."""
+    query = find_query(Selector(), limit=limit, alive_since=since).where(Series.id > after)
+    return [SeriesFound(*row) for row in session.execute(query)]
+
+
 def exactly(session: Session, selector: Selector) -> SeriesFound | None:
     """The series that has no labels beyond those asked for by their value; None when there is none.
 

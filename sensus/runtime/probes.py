@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import http.client
+import time
+from pathlib import Path
 
+import redis
 from celery import Celery
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - recognised here, not bound.
 _TIMEOUT_S = 2.0
+# In the data folder; beat touches it each time it looks at its schedule, which is each few seconds.
+PULSE_FILE = "beat-pulse"
+_PULSE_FRESH_S = 60.0
 
 
 def http_ok(host: str, port: int, path: str) -> bool:
@@ -20,6 +28,19 @@ def http_ok(host: str, port: int, path: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def redis_answers(redis_url: str) -> bool:
+    """Whether Redis answers in time: without it nobody can tell whether a worker would."""
+    client = redis.Redis.from_url(
+        redis_url, socket_connect_timeout=_TIMEOUT_S, socket_timeout=_TIMEOUT_S, retry=Retry(NoBackoff(), 0)
+    )
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+    finally:
+        client.close()
 
 
 def worker_answers(redis_url: str, node: str) -> bool:
@@ -36,3 +57,11 @@ def worker_answers(redis_url: str, node: str) -> bool:
         return False  # Whatever kombu or redis raise, the worker has not answered.
     finally:
         app.close()
+
+
+def pulse_is_fresh(path: Path) -> bool:
+    """Whether beat has looked at its schedule lately."""
+    try:
+        return time.time() - path.stat().st_mtime < _PULSE_FRESH_S
+    except OSError:
+        return False

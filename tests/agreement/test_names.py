@@ -68,7 +68,7 @@ def test_the_readme_has_the_settings_that_the_code_has() -> None:
 
 
 def test_every_variable_that_the_texts_name_is_a_setting() -> None:
-    known = settings.names()
+    known = settings.variables()
     texts = [
         *ROOT.glob("*.md"),
         *(ROOT / "docs").rglob("*.md"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 import time
@@ -55,6 +56,17 @@ class Run:
             ends |= {"context": [1, 518, 25580]}  # type: ignore[dict-item]
         return line | ends | {name: value for name, value in metrics.items() if value}
 
+    content_type = "application/x-ndjson"
+    end = b""
+
+    def encoded(self, line: dict[str, Any]) -> bytes:
+        """A line as it travels."""
+        return json.dumps(line).encode() + b"\n"
+
+    def broken(self, error: str) -> dict[str, Any]:
+        """The line that says that it broke off."""
+        return {"error": error}
+
     def limited(self, steps: Iterable[Step]) -> Iterator[Step]:
         """The steps as far as num_predict allows: then the answer ends, wherever it stands."""
         for step in steps:
@@ -81,9 +93,11 @@ def truncated(messages: list[dict[str, str]], num_ctx: int) -> tuple[list[dict[s
 
 
 def embedding(text: str, dimensions: int) -> list[float]:
-    """A unit vector that depends on the text alone."""
-    digest = hashlib.sha512(text.encode()).digest()
-    raw = [digest[place % 64] / 255 - 0.5 for place in range(dimensions)]
+    """A unit vector that depends on the text alone; texts with words in common come near to each other."""
+    raw = [0.0] * dimensions
+    for word in re.findall(r"[a-z0-9]+", text.lower()) or [text]:
+        digest = hashlib.sha512(word.encode()).digest()
+        raw = [value + digest[place % 64] / 255 - 0.5 for place, value in enumerate(raw)]
     length = math.sqrt(sum(value * value for value in raw)) or 1.0
     return [value / length for value in raw]
 

@@ -17,12 +17,15 @@ from typing import Any, Self
 
 from tests.ollama_server import gotypes, plays
 from tests.ollama_server.library import Library, full_name, is_valid
+from tests.ollama_server.openai import Completion, as_error, wanted_format, whole
 from tests.ollama_server.running import Run, embedding, truncated
 
 _JSON = "application/json; charset=utf-8"
 _PLAIN = "text/plain; charset=utf-8"
 _VERSION = "0.32.15"
 _QUEUE = 512
+_DIMENSIONS = 64
+_OPENAI_OPTIONS = {"temperature": "temperature", "seed": "seed", "max_tokens": "num_predict"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,17 @@ class OllamaServer:
         max_queue: int = _QUEUE,
         num_ctx: int = 4096,
         say: Callable[[str], str] | None = None,
+        key: str | None = None,
+        refuses: Sequence[str] = (),
     ) -> None:
         self.library = Library(tuple(models), thinking=tuple(thinking), embedding=tuple(embedding))
         self.requests: list[Received] = []
+        self.embedded: list[str] = []  # texts that were made vectors of
         self.stopping = threading.Event()
         self.default_num_ctx = num_ctx
         self.say = say  # of the prompt; in place of the answer of the play "normal"
+        self.key = key  # that /v1 asks for
+        self.refuses = tuple(refuses)  # fields, and forms of an answer, that /v1 does not know
         self.slots = threading.Semaphore(num_parallel)
         self.max_queue = max_queue
         self.waiting = 0
@@ -175,7 +183,8 @@ class _Handler(BaseHTTPRequestHandler):
             tokens = sum(len(text) // 4 + 1 for text in texts)
             if body.get("truncate") is False and tokens > self._num_ctx(body):
                 raise gotypes.BadRequest("the input length exceeds the context length")
-            vectors = [embedding(text, int(body.get("dimensions") or 8)) for text in texts if text]
+            self._ollama.embedded += texts
+            vectors = [embedding(text, int(body.get("dimensions") or _DIMENSIONS)) for text in texts if text]
             took = {"total_duration": 1_200_000, "load_duration": 900_000, "prompt_eval_count": tokens}
             self._json(200, {"model": name, "embeddings": vectors, **({} if not texts else took)})
 
@@ -231,6 +240,50 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self._run(body, messages, is_chat=True)
 
+    def completions(self) -> None:
+        with self._decoded("ChatCompletionRequest") as body:
+            if not self._may_pass():
+                return
+            form = (body.get("response_format") or {}).get("type")
+            unknown = next((name for name in self._ollama.refuses if name in body or name == form), None)
+            if unknown is not None:
+                self._error(400, f"Unsupported parameter: '{unknown}'")
+                return
+            asked = {
+                "model": body.get("model"),
+                "stream": body.get("stream") is True,
+                "format": wanted_format(body),
+                "options": {name: body[key] for key, name in _OPENAI_OPTIONS.items() if key in body},
+            }
+            self._run(asked, body.get("messages") or [], is_chat=True, sent=body)
+
+    def embeddings(self) -> None:
+        with self._decoded("EmbeddingRequest") as body:
+            if not self._may_pass():
+                return
+            name = self._found(body)
+            given = body.get("input")
+            texts = [given] if isinstance(given, str) else given or []
+            self._ollama.embedded += texts
+            data = [
+                {"object": "embedding", "index": place, "embedding": embedding(text, _DIMENSIONS)}
+                for place, text in enumerate(texts)
+            ]
+            self._json(200, {"object": "list", "model": name, "data": data[::-1]})
+
+    def models(self) -> None:
+        if self._may_pass():
+            tags = self._ollama.library.tags()
+            known = [{"id": each["name"], "object": "model", "owned_by": "library"} for each in tags]
+            self._json(200, {"object": "list", "data": known})
+
+    def _may_pass(self) -> bool:
+        key = self._ollama.key
+        if key is None or self.headers.get("Authorization") == f"Bearer {key}":
+            return True
+        self._error(401, "Incorrect API key provided")
+        return False
+
     def control(self) -> None:
         with self._decoded("Control") as body:
             self._ollama.play(body["play"])
@@ -240,7 +293,9 @@ class _Handler(BaseHTTPRequestHandler):
         asked = [{"path": one.path, "body": one.body, "play": one.play} for one in self._ollama.requests]
         self._json(200, {"requests": asked})
 
-    def _run(self, body: dict[str, Any], messages: list[dict[str, str]], *, is_chat: bool) -> None:
+    def _run(
+        self, body: dict[str, Any], messages: list[dict[str, str]], *, is_chat: bool, sent: dict[str, Any] | None = None
+    ) -> None:
         request = "ChatRequest" if is_chat else "GenerateRequest"
         stream = gotypes.field(body, "stream", bool, request) is not False
         given = gotypes.field(body, "options", dict, request) or {}
@@ -260,7 +315,7 @@ class _Handler(BaseHTTPRequestHandler):
             reason = "unload" if keep_alive_s == 0 else "load"
             return self._json(200, Run(name, is_chat=is_chat).line("", done_reason=reason))
         play = self._ollama.next_play()
-        self._ollama.requests.append(Received(self.path, body, play))
+        self._ollama.requests.append(Received(self.path, sent or body, play))
         with self._slot():
             loaded = self._ollama.library.load(name, keep_alive_s=keep_alive_s, num_ctx=num_ctx)
             kept, prompt_tokens = truncated(messages, num_ctx)
@@ -272,7 +327,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._error(
                     500, f'invalid format: "{raw}"; expected "json" or a valid JSON Schema object'.replace('""', '"')
                 )
-            run = Run(
+            run = (Run if sent is None else Completion)(
                 name,
                 is_chat=is_chat,
                 prompt_tokens=prompt_tokens,
@@ -298,19 +353,20 @@ class _Handler(BaseHTTPRequestHandler):
                 case plays.Pause():
                     self._rest(step.seconds)
                 case plays.Text() if stream:
-                    self._line(run.line(step.content, thinking=step.thinking))
+                    self._line(run, run.line(step.content, thinking=step.thinking))
                 case plays.Text():
                     gathered += step.content
                 case plays.Raw():
-                    self._begin_stream()
+                    self._begin_stream(run.content_type)
                     self._chunk(step.data)
                 case plays.Done() if stream:
-                    self._line(run.line("", done_reason=step.reason))
-                    return self._end_stream()
+                    self._line(run, run.line("", done_reason=step.reason))
+                    return self._end_stream(run.end)
                 case plays.Done():
-                    return self._json(200, run.line(gathered, done_reason=step.reason))
+                    line = run.line(gathered, done_reason=step.reason)
+                    return self._json(200, whole(line) if isinstance(run, Completion) else line)
                 case plays.Broken() if stream:
-                    self._line({"error": step.error})
+                    self._line(run, run.broken(step.error))
                     return self._end_stream()
                 case plays.Broken():
                     return self._error(500, step.error)
@@ -389,7 +445,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.server.ollama
 
     def _error(self, status: int, text: str) -> None:
-        self._json(status, {"error": text})
+        self._json(status, as_error(text) if self.path.startswith("/v1/") else {"error": text})
 
     def _json(self, status: int, body: object) -> None:
         self._send(status, json.dumps(body).encode(), _JSON)
@@ -402,16 +458,16 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def _line(self, line: dict[str, Any]) -> None:
-        self._begin_stream()
-        self._chunk(json.dumps(line).encode() + b"\n")
+    def _line(self, run: Run, line: dict[str, Any]) -> None:
+        self._begin_stream(run.content_type)
+        self._chunk(run.encoded(line))
 
-    def _begin_stream(self) -> None:
+    def _begin_stream(self, content_type: str = Run.content_type) -> None:
         if getattr(self, "_streaming", False):
             return
         self._streaming = True
         self.send_response(200)
-        self.send_header("Content-Type", "application/x-ndjson")
+        self.send_header("Content-Type", content_type)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
 
@@ -421,8 +477,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         self.wfile.flush()
 
-    def _end_stream(self) -> None:
+    def _end_stream(self, last: bytes = b"") -> None:
         self._begin_stream()
+        if last:
+            self._chunk(last)
         self.wfile.write(b"0\r\n\r\n")
         self._streaming = False
 
@@ -473,6 +531,9 @@ _ROUTES: dict[str, dict[str, Callable[[_Handler], None]]] = {
     "/api/pull": {"POST": _Handler.pull},
     "/api/generate": {"POST": _Handler.generate},
     "/api/chat": {"POST": _Handler.chat},
+    "/v1/chat/completions": {"POST": _Handler.completions},
+    "/v1/embeddings": {"POST": _Handler.embeddings},
+    "/v1/models": {"GET": _Handler.models},
     "/_control": {"POST": _Handler.control},
     "/_requests": {"GET": _Handler.received},
 }

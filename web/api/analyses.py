@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from db.models.analysis import AnalysisFeedback
-from db.queries import analysis_reads, analysis_requests
+from db.queries import analysis_reads, analysis_requests, confirmed_causes
 from db.queries.analysis_reads import Found
 from sensus import metrics
 from web import listing
@@ -58,7 +58,7 @@ def ask(alert_id: int) -> Found:
     with resources().database.transaction() as session:
         asked = analysis_requests.ask(session, alert_id, by=caller().identity, request_id=request_id())
     resources().background.knock_analyses([asked.id])
-    return Found(asked, None, None)
+    return Found(asked)
 
 
 @blueprint.post("/analysis/<int:analysis_id>/feedback")
@@ -67,15 +67,16 @@ def ask(alert_id: int) -> Found:
 @blueprint.response(201, FeedbackAnswer)
 @blueprint.doc(summary="Say whether an analysis helped")
 def judge(body: dict[str, Any], analysis_id: int) -> AnalysisFeedback:
-    """What is said here is used when a similar incident comes."""
+    """What is said here is used when a similar incident comes; a true cause is shown on the incident from now on."""
+    by, cause = caller().identity, body.get("root_cause")
     with resources().database.transaction() as session:
         judgement = analysis_requests.judge(
-            session,
-            analysis_id,
-            helpful=body["helpful"],
-            root_cause=body.get("root_cause"),
-            note=body.get("note"),
-            by=caller().identity,
+            session, analysis_id, helpful=body["helpful"], root_cause=cause, note=body.get("note"), by=by
+        )
+        confirmed = cause and confirmed_causes.confirm(
+            session, analysis_id, cause, by=by, at=judgement.created_at, request_id=request_id()
         )
     metrics.feedback.labels("true" if judgement.helpful else "false").inc()
+    if confirmed:
+        metrics.causes_confirmed.labels(confirmed[1]).inc()
     return judgement

@@ -70,6 +70,7 @@ class AlertAnswer(Schema):
     acknowledged_by = fields.String(allow_none=True)
     acknowledgement_note = fields.String(allow_none=True)
     created_at = Moment()
+    incident_id = fields.Integer(allow_none=True, metadata={"description": "The incident that it belongs to"})
 
 
 class AlertStoryAnswer(AlertAnswer):

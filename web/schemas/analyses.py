@@ -48,8 +48,15 @@ class FeedbackAnswer(Schema):
 class AnalysisAnswer(Schema):
     """One root-cause analysis, or one anomaly, which then says more under `anomaly`."""
 
-    id = fields.Integer()
+    id = fields.Integer(
+        allow_none=True, metadata={"description": "null while no worker has looked at an alert that came a moment ago"}
+    )
     alert_id = fields.Integer(allow_none=True)
+    incident_id = fields.Integer(allow_none=True, metadata={"description": "The incident that it is about, or part of"})
+    incident_state = fields.Integer(
+        allow_none=True, metadata={"description": "Of an analysis of a whole incident: the state it was made of"}
+    )
+    outdated = fields.Boolean(metadata={"description": "Whether the incident has changed since"})
     analysis_type = fields.String(validate=validate.OneOf((ANOMALY, LLM)))
     status = fields.String(validate=validate.OneOf(STATUSES))
     outcome = fields.String(
@@ -70,6 +77,7 @@ class AnalysisAnswer(Schema):
             },
         }
     )
+    suspect = fields.String(allow_none=True, metadata={"description": "The service that is held to be the cause"})
     cited = fields.List(fields.String(), metadata={"description": "Ids of the evidence that the answer rests on"})
     confidence = Number(allow_none=True, metadata={"description": "From 0 to 1"})
     reason = fields.String(allow_none=True, metadata={"description": "Why there is no better answer"})
@@ -87,11 +95,13 @@ class AnalysisAnswer(Schema):
         said = row.analysis_data if row.analysis_type == LLM else {}
         columns = {name: getattr(row, name) for name in self.fields if hasattr(row, name)}
         return {
-            **{name: said.get(name) for name in ("root_cause", "mitigation", "analysis", "reason")},
+            **{name: said.get(name) for name in ("root_cause", "mitigation", "analysis", "reason", "suspect")},
             "evidence": said.get("evidence", []),
             "cited": said.get("cited", []),
             "cached": said.get("cached", False),
             **columns,
+            "incident_id": found.incident_id,
+            "outdated": found.is_outdated or bool(said.get("outdated")),
             "confidence": row.confidence_score,
             "anomaly": found if row.analysis_type == ANOMALY else None,
         }

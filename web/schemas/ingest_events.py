@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -14,6 +14,19 @@ from sensus.storable import NotStorable, check_pairs, check_text
 from web import bodies
 
 _URL_BYTES = 2_048
+MOST_COMMITS = 200
+MOST_FILES = 500
+MESSAGE_BYTES = 16_384
+DIFF_BYTES = 262_144
+
+
+class CommitIn(msgspec.Struct):
+    """One commit of a change; what it says and touches is compared with what goes wrong afterwards."""
+
+    id: str
+    message: str = ""
+    files: list[str] = []
+    diff: str = ""
 
 
 class EventIn(msgspec.Struct):
@@ -24,6 +37,7 @@ class EventIn(msgspec.Struct):
     labels: dict[str, str] | None = None
     timestamp: str | float | None = None
     url: str | None = None
+    commits: list[CommitIn] | None = None
 
 
 _EVENT = msgspec.json.Decoder(EventIn)
@@ -48,9 +62,24 @@ def read(body: bytes, received_at: datetime) -> NewEvent:
         if event.url and not event.url.startswith(("http://", "https://")):
             # It becomes a link in the console, where another scheme could be a script.
             raise NotStorable("bad_url", "url", "must start with http:// or https://")
+        details = {"commits": [_commit(commit) for commit in event.commits[:MOST_COMMITS]]} if event.commits else {}
         at = received_at if event.timestamp is None else times.parse(event.timestamp)
     except NotStorable as error:
         raise bodies.invalid({error.field: str(error)}) from None
     except times.BadTime as error:
         raise bodies.invalid({"timestamp": str(error)}) from None
-    return NewEvent(event.kind, event.title, labels, at, event.url, timed=event.timestamp is not None)
+    return NewEvent(event.kind, event.title, labels, at, event.url, timed=event.timestamp is not None, details=details)
+
+
+def _commit(commit: CommitIn) -> dict[str, Any]:
+    check_text(commit.id, "commits.id", 200)
+    check_text(commit.message, "commits.message", MESSAGE_BYTES)
+    check_text(commit.diff, "commits.diff", DIFF_BYTES)
+    for file in commit.files[:MOST_FILES]:
+        check_text(file, "commits.files", _URL_BYTES)
+    return {
+        "id": commit.id,
+        "message": commit.message,
+        "files": commit.files[:MOST_FILES],
+        **({"diff": commit.diff} if commit.diff else {}),
+    }

@@ -43,3 +43,13 @@ class EventReceipt(msgspec.Struct):
     duplicates: int
     event_id: int
     request_id: str
+
+
+class ChangesReceipt(msgspec.Struct):
+    """Of a webhook about changes.  `ignored` is the name of an event that is no change; it is no fault to send it."""
+
+    accepted: int
+    duplicates: int
+    event_ids: list[int]
+    ignored: str | None
+    request_id: str

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db.models import Alert, AlertHistory, AnalysisResult, OutboxEntry, Quarantined
+from db.models import Alert, AlertHistory, OutboxEntry, Quarantined
 from sensus import fingerprint
 from tests.factories import START, alert, alertmanager_webhook
 
@@ -231,15 +231,6 @@ class TestQuarantine:
         answer = writer.post("/api/v1/alerts", data=body, content_type="application/json")
         assert answer.status_code == 202
         assert counts(answer.get_json()) == (1, 0, 0, 1)
-
-
-def test_each_firing_alert_asks_for_one_analysis_and_only_once(writer: FlaskClient, session: Session) -> None:
-    first = send(writer, [alert("A"), alert("B", status="resolved")])
-    send(writer, [alert("A"), alert("A", status="resolved"), alert("A")])
-    rows = session.scalars(select(AnalysisResult)).all()
-    assert [(row.alert_id, row.status, row.automatic) for row in rows] == [(first["alert_ids"][0], "pending", True)]
-    send(writer, [alert("B")])  # reopened, and never analysed
-    assert session.scalar(select(func.count(AnalysisResult.id))) == 2
 
 
 def test_what_alertmanager_left_out_is_counted(writer: FlaskClient, client: FlaskClient) -> None:

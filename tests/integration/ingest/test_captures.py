@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db.models import Alert, AlertHistory, AnalysisResult
+from db.models import Alert, AlertHistory
 
 CAPTURES = sorted((Path(__file__).parents[2] / "data" / "alertmanager").glob("*.json"))
 
@@ -31,7 +31,6 @@ def test_the_captures_become_ten_alerts_of_which_two_are_resolved(writer: FlaskC
     states = list(_states(session).values())
     assert (len(states), states.count("firing"), states.count("resolved")) == (10, 8, 2)
     assert session.scalar(select(func.count(AlertHistory.id))) == 12  # 10 that fired, 2 that ended
-    assert session.scalar(select(func.count(AnalysisResult.id)).where(AnalysisResult.automatic)) == 10
 
 
 def test_the_captures_sent_again_change_no_outcome(writer: FlaskClient, session: Session) -> None:
@@ -42,7 +41,6 @@ def test_the_captures_sent_again_change_no_outcome(writer: FlaskClient, session:
     assert _states(session) == before
     gained = session.scalars(select(AlertHistory.change).where(AlertHistory.id > last).order_by(AlertHistory.id)).all()
     assert sorted(gained) == ["reopened", "reopened", "resolved", "resolved"]
-    assert session.scalar(select(func.count(AnalysisResult.id)).where(AnalysisResult.automatic)) == 10
 
 
 def test_the_zero_time_of_alertmanager_is_no_end(writer: FlaskClient, session: Session) -> None:

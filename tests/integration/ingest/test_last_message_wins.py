@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.models import Alert, AlertHistory, AnalysisResult
+from db.models import Alert, AlertHistory
 from tests.factories import alert
 
 STATES = st.sampled_from(["firing", "resolved"])
@@ -37,6 +37,3 @@ def test_the_last_message_wins_and_the_history_is_consistent(
     expected = [runs[0], *("reopened" if state == "firing" else state for state in runs[1:])]
     history = select(AlertHistory.change).where(AlertHistory.alert_id == row.id).order_by(AlertHistory.id)
     assert list(session.scalars(history)) == expected
-    # Once some webhook left it firing there is one analysis of it, however often it came back.
-    asked = session.scalars(select(AnalysisResult.id).where(AnalysisResult.alert_id == row.id)).all()
-    assert len(asked) == (1 if any(states[-1] == "firing" for states in webhooks) else 0)

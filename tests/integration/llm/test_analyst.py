@@ -7,15 +7,16 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from llm.analysis import Analysis
 from llm.analyst import Analyst
-from llm.breaker import Breaker
-from llm.client import OllamaClient
+from llm.breaker import Breakers
 from llm.evidence import Case, number
+from llm.model_server import ModelServer
+from llm.ollama_client import OllamaClient
 from tests.integration.llm.conftest import Serve
 from tests.ollama_server import PLAYS, OllamaServer
 from tests.unit.llm import cases
@@ -24,9 +25,16 @@ from tests.unit.llm.cases import PLANTED, START, subject
 SLACK_S = 1.2  # of a busy machine; without a deadline these would take minutes
 
 
-def explain(server: OllamaServer, case: Case | None = None, *, budget_s: float = 5.0) -> Analysis:
+def explain(
+    server: OllamaServer,
+    case: Case | None = None,
+    *,
+    budget_s: float = 5.0,
+    api: Literal["ollama", "openai"] = "ollama",
+) -> Analysis:
     """One analysis; the rests between tries are left out."""
-    client = OllamaClient(server.url, "llama2", num_ctx=4096)
+    url = server.url if api == "ollama" else f"{server.url}/v1"
+    (client,) = ModelServer(api, url, ("llama2",), num_ctx=4096).clients()
     return Analyst(client, budget_s=budget_s, sleep=lambda _: None).analyse(case or cases.case())
 
 
@@ -34,11 +42,14 @@ def poisoned() -> Case:
     return cases.case(annotations={"summary": "p99 latency of checkout is above 2s", "description": PLANTED})
 
 
+@pytest.mark.parametrize("api", ["ollama", "openai"])
 @pytest.mark.parametrize("play", sorted(PLAYS))
-def test_every_behaviour_ends_in_an_honest_explanation_in_time(serve: Serve, play: str) -> None:
+def test_every_behaviour_ends_in_an_honest_explanation_in_time(
+    serve: Serve, play: str, api: Literal["ollama", "openai"]
+) -> None:
     server = serve(play)
     started = time.monotonic()
-    told = explain(server, poisoned(), budget_s=1.5)
+    told = explain(server, poisoned(), budget_s=1.5, api=api)
     assert time.monotonic() - started < 1.5 + SLACK_S
     assert told.root_cause
     assert told.mitigation
@@ -168,15 +179,15 @@ def test_a_dead_server_costs_the_next_alerts_nothing() -> None:
 def test_a_server_that_hangs_is_left_alone_after_the_second_time_and_tried_again_later(serve: Serve) -> None:
     server = serve("hang,hang,normal")
     now = [0.0]
-    breaker = Breaker(threshold=2, open_s=10, clock=lambda: now[0])
-    analyst = Analyst(OllamaClient(server.url, "llama2", num_ctx=4096), budget_s=0.3, breaker=breaker)
+    breakers = Breakers(open_s=10, clock=lambda: now[0])
+    analyst = Analyst(OllamaClient(server.url, "llama2", num_ctx=4096), budget_s=0.3, breakers=breakers)
     outcomes = [analyst.analyse(cases.case()) for _ in range(4)]
     assert len(server.requests) == 2
     assert outcomes[3].duration_s < 0.25
     now[0] += 10
-    patient = Analyst(OllamaClient(server.url, "llama2", num_ctx=4096), budget_s=5, breaker=breaker)
+    patient = Analyst(OllamaClient(server.url, "llama2", num_ctx=4096), budget_s=5, breakers=breakers)
     assert patient.analyse(cases.case()).outcome == "model"
-    assert breaker.state == "closed"
+    assert breakers.of("llama2").state == "closed"
 
 
 def test_many_alerts_at_once_all_get_an_answer(serve: Serve) -> None:

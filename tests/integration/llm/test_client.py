@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from llm.client import OllamaClient, ping
 from llm.errors import LLMError, ModelBusy, ModelFailed, ModelMissing, ModelRefused, ModelTimeout, ModelUnreachable
+from llm.ollama_client import OllamaClient, ping
 from llm.prompt import answer_tokens, build
 from tests.integration.llm.conftest import Serve
 from tests.ollama_server import OllamaServer
@@ -115,10 +115,11 @@ def test_a_proxy_of_the_environment_never_sees_the_evidence(serve: Serve, monkey
 
 def test_a_ping_tells_the_version_and_whether_the_model_is_there(serve: Serve) -> None:
     server = serve(models=("Llama2:latest", "mistral:7b"))
-    assert ping(server.url, "llama2", timeout_s=1).version == "0.32.15"
-    assert ping(server.url, "llama2", timeout_s=1).has_model
-    assert ping(server.url, "mistral:7b", timeout_s=1).has_model
-    assert not ping(server.url, "mistral", timeout_s=1).has_model
+    answer = ping(server.url, ["llama2", "mistral:7b", "mistral"], timeout_s=1)
+    assert answer.version == "0.32.15"
+    assert answer.missing == ("mistral",)
+    assert answer.has_any(["llama2", "mistral:7b", "mistral"])
+    assert not ping(server.url, ["mistral"], timeout_s=1).has_any(["mistral"])
     assert server.requests == []
 
 
@@ -126,5 +127,5 @@ def test_a_ping_of_nobody_fails_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
         with pytest.raises(ModelTimeout):
-            ping(f"http://127.0.0.1:{silent.getsockname()[1]}", "llama2", timeout_s=0.3)
+            ping(f"http://127.0.0.1:{silent.getsockname()[1]}", ["llama2"], timeout_s=0.3)
         assert time.monotonic() - started < 1.5

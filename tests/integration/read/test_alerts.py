@@ -49,6 +49,7 @@ def test_the_newest_alert_comes_first_with_all_that_is_known_of_it(writer: Flask
         "acknowledged_by": None,
         "acknowledgement_note": None,
         "created_at": times.isoformat(newest.created_at),
+        "incident_id": None,
     }
 
 

@@ -79,6 +79,9 @@ def test_an_analysis_is_told_with_its_evidence(writer: FlaskClient, session: Ses
     assert told == {
         "id": row.id,
         "alert_id": alert.id,
+        "incident_id": None,
+        "incident_state": None,
+        "outdated": False,
         "analysis_type": "llm_analysis",
         "status": "done",
         "outcome": "model",

@@ -28,6 +28,20 @@ def worker(settings: Settings) -> Iterator[Settings]:
 
 
 @pytest.fixture
+def change(worker: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Changes settings of this worker until the end of the test: `change(runbooks=folder)`."""
+    from tasks import resources
+
+    def changed(**values: Any) -> None:
+        there = resources._opened[os.getpid()]
+        settings = there.settings.model_copy(update=values)
+        new = resources.Resources(settings, there.database, there.redis)
+        monkeypatch.setitem(resources._opened, os.getpid(), new)
+
+    return changed
+
+
+@pytest.fixture
 def put(database: Database) -> Put:
     """Stores samples as ingest does: `put([(at, value), ...], name="cpu")`; the id of the series."""
 

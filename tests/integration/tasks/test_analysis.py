@@ -17,14 +17,14 @@ from pydantic import SecretStr
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from db.models import Alert, AnalysisResult
+from db.models import Alert, AnalysisResult, Incident, IncidentHistory
 from db.queries import analyses, evidence, leases
 from db.queries.analyses import AnalysisClaim, Answer
 from db.session import Database
 from sensus import times
 from sensus.settings import Settings
 from tests.integration.tasks.conftest import Put, Sent
-from tests.integration.tasks.made import add_alert, add_analysis, add_change, wave
+from tests.integration.tasks.made import add_alert, add_analysis, add_change, of_incident, wave
 from tests.ollama_server import OllamaServer
 from tests.waiting import wait_for
 
@@ -175,10 +175,9 @@ def test_the_same_question_is_answered_from_the_day_before(with_model: OllamaSer
     start = times.now() - timedelta(minutes=5)
     alerts = [add_alert(session, starts_at=start, fingerprint=name) for name in ("a", "b")]
     session.execute(update(Alert).values(annotations={}))
-    first = add_analysis(session, alerts[0])
+    first, second = (of_incident(session, alert) for alert in alerts)
     analyse(first)
     asked = len(with_model.requests)
-    second = add_analysis(session, alerts[1])
     analyse(second)
     one, two = stored(session, first), stored(session, second)
     assert one.question_digest == two.question_digest
@@ -208,17 +207,74 @@ def test_while_the_model_is_busy_those_who_wait_have_the_evidence(with_model: Ol
     assert (stored(session, waiting).status, stored(session, waiting).outcome) == ("done", "model")
 
 
+def test_what_an_alert_asks_by_itself_is_answered_from_the_evidence_and_done(
+    with_model: OllamaServer, session: Session
+) -> None:
+    waiting = add_analysis(session, add_alert(session), automatic=True)
+    analyse(waiting)  # a message of the release before
+    assert (stored(session, waiting).status, stored(session, waiting).attempt) == ("pending", 0)
+    answer_unanswered()
+    row = stored(session, waiting)
+    assert (row.status, row.outcome, row.attempt, row.failures) == ("done", "evidence_only", 0, 0)
+    assert row.finished_at is not None
+    assert "once for each of its states" in row.analysis_data["reason"]
+    assert with_model.requests == []
+
+
+def test_the_state_of_an_incident_is_explained_by_the_model_and_told_in_its_timeline(
+    with_model: OllamaServer, session: Session
+) -> None:
+    start = times.now() - timedelta(minutes=10)
+    alert = add_alert(session, starts_at=start)
+    add_change(session, "Deploy checkout 2.4.1", at=start - timedelta(minutes=7), service="checkout")
+    waiting = of_incident(session, alert)
+    answer_unanswered()
+    assert (stored(session, waiting).status, stored(session, waiting).outcome) == ("pending", "evidence_only")
+    analyse(waiting)
+    row = stored(session, waiting)
+    assert (row.status, row.outcome, row.alert_id) == ("done", "model", None)
+    assert row.analysis_data["outdated"] is False
+    entry = session.scalars(select(IncidentHistory)).one()
+    assert (entry.change, entry.facts["analysis_id"], entry.facts["state"]) == ("analysed", waiting, 1)
+    assert "it belongs to an incident: 1 alert of 1 service" in with_model.requests[0].body["messages"][1]["content"]
+
+
+def test_an_answer_to_a_state_that_is_over_is_kept_and_marked(with_model: OllamaServer, session: Session) -> None:
+    waiting = of_incident(session, add_alert(session))
+    session.execute(update(Incident).values(state=2))
+    analyse(waiting)
+    assert stored(session, waiting).outcome == "model"
+    assert stored(session, waiting).analysis_data["outdated"] is True
+
+
+def test_only_the_newest_state_of_an_incident_is_bettered(
+    worker: Settings, database: Database, session: Session
+) -> None:
+    alert = add_alert(session)
+    first = of_incident(session, alert)
+    analyse(first)
+    assert stored(session, first).outcome == "evidence_only"
+    with database.transaction() as mine:
+        assert analyses.replaceable(mine, limit=5) == [first]
+    second = of_incident(session, alert, state=2)
+    with database.transaction() as mine:
+        assert analyses.replaceable(mine, limit=5) == []
+    analyse(second)
+    with database.transaction() as mine:
+        assert analyses.replaceable(mine, limit=5) == [second]
+
+
 def test_the_newest_alert_has_its_answer_first_however_many_wait(
     worker: Settings, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks import evidence as answering
+    from tasks import answering
 
     old = [add_analysis(session, add_alert(session, fingerprint=str(place))) for place in range(5)]
     late: list[int] = []
     told: list[int] = []
     real = analyses.answer_meanwhile
 
-    def looked(mine: Session, answers: dict[int, Answer]) -> int:
+    def looked(mine: Session, answers: dict[int, Answer]) -> tuple[int, int]:
         told.extend(sorted(answers, reverse=True))
         if not late:
             late.append(add_analysis(session, add_alert(session, fingerprint="late")))
@@ -233,7 +289,7 @@ def test_the_newest_alert_has_its_answer_first_however_many_wait(
 def test_one_odd_alert_costs_its_neighbours_nothing_and_is_given_up_in_the_end(
     sent: Sent, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks import evidence as answering
+    from tasks import answering
     from tasks.upkeep import sweep
 
     real = answering.case_of
@@ -266,7 +322,7 @@ def test_one_odd_alert_costs_its_neighbours_nothing_and_is_given_up_in_the_end(
 def test_what_the_database_refuses_of_one_alert_costs_its_neighbours_nothing(
     worker: Settings, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks import evidence as answering
+    from tasks import answering
 
     ids = [add_analysis(session, add_alert(session, name)) for name in ("Good", "Odd", "Fine")]
     real = answering.as_answer
@@ -297,7 +353,7 @@ def test_a_message_that_comes_while_the_evidence_is_shown_is_not_lost(
     waiting = incident(session)
     analyst = threading.Thread(target=analyse, args=(waiting,))
     with database.transaction() as other:
-        assert analyses.answer_meanwhile(other, {waiting: _answer("evidence_only", "shown")}) == 1
+        assert analyses.answer_meanwhile(other, {waiting: _answer("evidence_only", "shown")}) == (1, 0)
         analyst.start()
         wait_for(lambda: _waits_for_a_row(session), "the analyst waits for the row")
     analyst.join()
@@ -336,8 +392,7 @@ def _waits_for_a_row(session: Session) -> bool:
     return bool(
         session.scalar(
             text(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE wait_event_type = 'Lock' AND datname = current_database() AND query LIKE '%FOR UPDATE%'"
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
             )
         )
     )

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from db.models import Alert, AlertHistory, AlertListing, AlertmanagerReading, AnalysisResult, OutboxEntry
+from db.models import Alert, AlertHistory, AlertListing, AlertmanagerReading, OutboxEntry
+from db.queries import ungrouped
 from db.session import Database
 from sensus import check, logs, metrics, times
 from sensus.settings import Settings
@@ -71,8 +72,8 @@ def test_what_never_arrived_is_stored_as_a_webhook_would_have(
     assert row.fingerprint == alertmanager.listed()[0]["fingerprint"]
     assert row.extra == {"alertmanager": {"receivers": ["sensus"], "state": "active"}}
     assert history(session, "Unheard") == [("firing", "reconciler")]
-    asked = session.scalars(select(AnalysisResult.id).where(AnalysisResult.alert_id == row.id)).all()
-    assert [{"analysis_id": id_} for id_ in asked] == sent.of("analyse")
+    assert [change.alert_id for change in ungrouped.changes(session, limit=5)] == [row.id]
+    assert sent.of("group") == [{}]
     entry = session.scalars(select(OutboxEntry)).one()
     assert (entry.actor, entry.facts["created"], entry.facts["alert_ids"]) == ("reconciler", 1, [row.id])
 
@@ -88,7 +89,7 @@ def test_what_is_known_and_unchanged_is_no_repeat(alertmanager: Alertmanager, se
     assert (row.times_received, row.last_received_at) == (1, heard)
     assert len(history(session, "Known")) == 1
     assert session.scalar(select(func.count(OutboxEntry.id))) == 1
-    assert len(sent.of("analyse")) == 1
+    assert len(sent.of("group")) == 1
 
 
 def test_the_webhook_that_comes_late_is_the_same_alert(
@@ -227,7 +228,6 @@ def test_messages_out_of_order_are_mended(
     reconcile()
     changes = [change for change, _ in history(session, "Order")]
     assert changes == ["resolved", "reopened", "resolved", "reopened", "resolved"]
-    assert len(sent.of("analyse")) == 1
 
 
 def test_only_alerts_for_the_named_receivers_are_stored(

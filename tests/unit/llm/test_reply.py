@@ -42,6 +42,7 @@ def test_a_good_answer_is_taken_as_it_is() -> None:
         root_cause=GOOD["root_cause"],
         mitigation=GOOD["mitigation"],
         analysis=GOOD["analysis"],
+        service="checkout",
         cited=("E2", "E3"),
         cause_kind="change",
         withheld=False,

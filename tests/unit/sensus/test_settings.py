@@ -61,6 +61,9 @@ def test_a_misspelt_port_is_no_service_link(monkeypatch: pytest.MonkeyPatch) -> 
         ("SENSUS_TRUSTED_PROXIES", "10.0.0.1, somewhere"),
         ("SENSUS_LOG_LEVEL", "LOUD"),
         ("SENSUS_RETENTION_DAYS", "0"),
+        ("SENSUS_LLM_API", "openai"),
+        ("SENSUS_LLM_MODEL", " , "),
+        ("SENSUS_LLM_URL", "model.example.org"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_the_setting(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -95,6 +98,18 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     read = settings.load()
     assert not [origin for origin in settings.origins(read) if secret in origin.value]
     assert secret not in repr(read)
+
+
+def test_models_are_in_the_order_of_preference_and_asked_at_their_own_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (settings.load().llm_models(), settings.load().model_url()) == (("llama2",), "http://127.0.0.1:11434")
+    for name in ("SENSUS_LLM_URL", "SENSUS_LLM_KEY", "SENSUS_EMBED_MODEL", "SENSUS_RUNBOOKS"):
+        monkeypatch.setenv(name, "")
+    assert (settings.load().llm_url, settings.load().runbooks) == (None, None)
+    monkeypatch.setenv("SENSUS_LLM_MODEL", "llama3.1:8b, llama2")
+    monkeypatch.setenv("SENSUS_LLM_API", "openai")
+    monkeypatch.setenv("SENSUS_LLM_URL", "https://models.example.org/v1/")
+    read = settings.load()
+    assert (read.llm_models(), read.model_url()) == (("llama3.1:8b", "llama2"), "https://models.example.org/v1")
 
 
 def test_proxies_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,68 @@
+"""Which service is the likeliest cause?  Suspects, best first."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ml.rootcause.calls import place_factor, reachable_from
+from ml.rootcause.confidence import confidence_of
+from ml.rootcause.deviations import prepare
+from ml.rootcause.incident import DEFAULTS, Incident, Settings, Suspect
+from ml.rootcause.kinds import LOST_CALLS
+from ml.rootcause.series import series_evidence
+from ml.rootcause.services import Scored, alert_symptom, by_service, discounted, lost_calls_of, silence_of, total_of
+
+
+def _column_of(incident: Incident) -> int | None:
+    if incident.alert is None:
+        return None
+    wanted = (incident.alert.service, incident.alert.metric)
+    return incident.series.index(wanted) if wanted in incident.series else None
+
+
+def _scores(incident: Incident, settings: Settings) -> tuple[list[Scored], bool]:
+    prepared = prepare(incident, settings)
+    values, trust = series_evidence(prepared, _column_of(incident), settings)
+    values = np.round(values, 9)  # equal evidence stays equal whatever the units, so that ties break by name
+    evidence = by_service(prepared, values)
+    callees = prepared.callees
+    lost = lost_calls_of(prepared, values, evidence, settings)
+    for service, silent in silence_of(incident, prepared, settings).items():
+        evidence[service]["silence"] = silent
+    for service, piece in lost.items():
+        evidence[service][LOST_CALLS] = piece
+    symptom = alert_symptom(incident, evidence)
+    reachable = reachable_from(incident, callees)
+    scored: list[Scored] = []
+    for service in sorted(evidence):
+        pieces = discounted(service, evidence, callees, symptom, trust, settings)
+        score, metric = total_of(pieces, settings)
+        factor = place_factor(service, callees, reachable, settings)
+        scored.append(Scored(service, metric, round(score * factor, 6), pieces))
+    scored.sort(key=lambda item: (-item.score, item.service))
+    return scored, bool(callees)
+
+
+def rank(incident: Incident, settings: Settings = DEFAULTS) -> tuple[Suspect, ...]:
+    """Suspects, best first; empty when there is nothing to rank.
+
+    The first one's confidence is calibrated; the others share what it leaves by their scores.
+    """
+    if not incident.series or len(incident.times) < 2:
+        return ()
+    scored, has_graph = _scores(incident, settings)
+    if not scored:
+        return ()
+    certain = confidence_of(scored, has_graph)
+    rest = sum(item.score for item in scored[1:])
+    shares = [certain, *((1 - certain) * item.score / rest if rest > 0 else 0.0 for item in scored[1:])]
+    return tuple(
+        Suspect(
+            item.service,
+            item.metric,
+            item.score,
+            round(share, 4),
+            {kind: round(piece.value, 4) for kind, piece in item.pieces.items() if piece.value > 0},
+        )
+        for item, share in zip(scored, shares, strict=True)
+    )

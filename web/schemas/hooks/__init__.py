@@ -1,0 +1,1 @@
+"""What GitHub, GitLab and Argo CD say of changes, as change events."""
