@@ -9,9 +9,13 @@ from ml.training import ORDINARY_SEED, fit_model, ordinary_rows
 BUILTIN_VERSION = "builtin-2"
 
 
-@lru_cache(maxsize=len(detectors.names()))
 def builtin_model(algorithm: str = detectors.DEFAULT) -> Model:
     """The built-in model of a detector: fitted on generated ordinary series, the same in every process that asks."""
+    return _fitted(algorithm)
+
+
+@lru_cache(maxsize=len(detectors.names()))
+def _fitted(algorithm: str) -> Model:
     rows = ordinary_rows()
     trained_on = {"series": 0, "samples": 0, "rows": 0, "ordinary_rows": len(rows), "seed": ORDINARY_SEED}
     return fit_model(builtin_version(algorithm), rows, trained_on, algorithm)
