@@ -12,15 +12,17 @@ from ml.detectors.ensemble import Ensemble
 from ml.detectors.half_space_trees import HalfSpaceTrees
 from ml.detectors.isolation_forest import COLUMNS
 from ml.features import FEATURE_NAMES
+from ml.forecast import forecasts
 from ml.scoring import Unscored, score_batch
 
 _HOUR_S = 3600.0
 
 
 def warm_up() -> None:
-    """Score two samples by the least model that goes every way: seconds at the first time, then a moment."""
+    """Score and forecast two samples by the least model that goes every way: seconds at the first time, then a moment."""
     model = Model("none", Ensemble.name, {}, FEATURE_NAMES, _least())
-    score_batch(model, [Unscored([0.0, _HOUR_S], [0.0, 1.0])])
+    (scored,) = score_batch(model, [Unscored([0.0, _HOUR_S], [0.0, 1.0])])
+    forecasts([scored.memory])
 
 
 def _least() -> Detector:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sensus.runtime import ports
-from tests import benchmarks, killing, outside, scenarios
+from tests import benchmarks, forecasting, killing, outside, scenarios
 from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
 from tests.servers import PrivateServers
@@ -89,6 +89,7 @@ def main() -> int:
         _killed(table, folder)
         _from_outside(table, folder)
     _suite(table)
+    _forecasts(table)
     _ingest(table)
     return table.print()
 
@@ -244,6 +245,14 @@ def _from_outside(table: Table, folder: Path) -> None:
     loader = SHARED / "tools" / "load.py"
     with sensus_up(folder / "outside", env=environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9")) as up:
         table.prove("the load generator from outside loses nothing", outside.nothing_is_lost, up, loader)
+
+
+def _forecasts(table: Table) -> None:
+    for suite in sorted((SHARED / "data" / "detection" / "dev").iterdir()):
+        if suite.is_dir():
+            promise = f"forecasts lose less than the naive seasonal one: {suite.name}"
+            table.prove(promise, forecasting.better_than_naive, suite)
+    table.prove("forecasts of 10,000 series are cheap", forecasting.cheap)
 
 
 def _ingest(table: Table) -> None:

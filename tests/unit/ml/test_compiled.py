@@ -14,7 +14,7 @@ from ml.builtin import builtin_model
 from ml.compiled import cache_folder
 from tests.unit.ml.made import daily, scored
 
-_CALLED = {"_advance_all", "_calibrate", "_fall", "as_scores", "_judge", "_leaves"}
+_CALLED = {"_advance_all", "_calibrate", "_fall", "as_scores", "_judge", "_leaves", "_expect"}
 _PRINTS_FIGURES = """
 import json, sys
 from ml import artifact
@@ -28,7 +28,7 @@ print(json.dumps([found[0].scores, found[0].alerts]))
 _KERNELS_AFTER_WARM_UP = """
 import json, sys
 import numba
-from ml import artifact, warm
+from ml import artifact, forecast, warm
 from ml.scoring import Unscored, score_batch
 
 def kernels():
@@ -47,6 +47,7 @@ model = artifact.load(data, artifact.checksum(data))
 times = [300.0 * place for place in range(600)]
 found = score_batch(model, [Unscored(times, [1.0] * 599 + [50.0])])
 assert found[0].anomalies
+assert forecast.forecasts([found[0].memory]) != [None]
 print(json.dumps([before, kernels()]))
 """
 
