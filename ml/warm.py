@@ -19,7 +19,7 @@ _HOUR_S = 3600.0
 
 
 def warm_up() -> None:
-    """Score and forecast two samples by the least model that goes every way: seconds at the first time, then a moment."""
+    """Score and forecast two samples by the least model that goes every way: seconds the first time, then a moment."""
     model = Model("none", Ensemble.name, {}, FEATURE_NAMES, _least())
     (scored,) = score_batch(model, [Unscored([0.0, _HOUR_S], [0.0, 1.0])])
     forecasts([scored.memory])
