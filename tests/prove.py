@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from sensus.runtime import ports
-from tests import benchmarks, incident_scenarios, killing, outside, scenarios, telling
+from tests import benchmarks, forecasting, incident_scenarios, killing, outside, scenarios, telling
 from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
 from tests.receivers import MailServer, WebhookReceiver
@@ -96,6 +96,7 @@ def main() -> int:
         _root_causes(table, folder)
     _suite(table)
     table.prove("images and composition, on an engine of their own", _containers)
+    _forecasts(table)
     _ingest(table)
     return table.print()
 
@@ -307,6 +308,14 @@ def _from_outside(table: Table, folder: Path) -> None:
     loader = SHARED / "tools" / "load.py"
     with sensus_up(folder / "outside", env=environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9")) as up:
         table.prove("the load generator from outside loses nothing", outside.nothing_is_lost, up, loader)
+
+
+def _forecasts(table: Table) -> None:
+    for suite in sorted((SHARED / "data" / "detection" / "dev").iterdir()):
+        if suite.is_dir():
+            promise = f"forecasts lose less than the naive seasonal one: {suite.name}"
+            table.prove(promise, forecasting.better_than_naive, suite)
+    table.prove("forecasts of 10,000 series are cheap", forecasting.cheap)
 
 
 def _ingest(table: Table) -> None:
