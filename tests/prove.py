@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sensus.runtime import ports
-from tests import benchmarks, killing, outside, scenarios
+from tests import benchmarks, killing, labelled, outside, scenarios
 from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
 from tests.servers import PrivateServers
@@ -88,6 +88,7 @@ def main() -> int:
         _with_servers_of_ones_own(table, folder)
         _killed(table, folder)
         _from_outside(table, folder)
+        _detection(table, folder)
     _suite(table)
     _ingest(table)
     return table.print()
@@ -244,6 +245,17 @@ def _from_outside(table: Table, folder: Path) -> None:
     loader = SHARED / "tools" / "load.py"
     with sensus_up(folder / "outside", env=environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9")) as up:
         table.prove("the load generator from outside loses nothing", outside.nothing_is_lost, up, loader)
+
+
+def _detection(table: Table, folder: Path) -> None:
+    suites = labelled.Labelled(SHARED, folder / "labelled")
+    (folder / "labelled").mkdir()
+    table.prove("detection: NAB at the one threshold, and its false alarms", suites.pages)
+    for suite in labelled.LEAST_VUS_PR:
+        table.prove(f"detection: ranking on {suite}", suites.ranks, suite)
+    found = cache(lambda: benchmarks.figures(benchmark="score"))
+    table.prove("bench score: samples a second and core", lambda: benchmarks.scoring_is_fast(found()))
+    table.prove("bench score: training of 10,000 series", lambda: benchmarks.training_is_cheap(found()))
 
 
 def _ingest(table: Table) -> None:
