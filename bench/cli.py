@@ -160,7 +160,7 @@ def _draw(path: Path, measured: Iterable[Figure]) -> None:
 def _count(text: str) -> int:
     if text.isdecimal() and int(text) <= 100_000_000:
         return int(text)
-    raise argparse.ArgumentTypeError("a number from 0 to 100,000,000")
+    raise argparse.ArgumentTypeError("a whole number, not above 100,000,000")
 
 
 def _say(text: str) -> None:
