@@ -152,7 +152,7 @@ def _describe_ingest(api: SensusApi) -> None:
 
 
 def _as_openapi_3_0(schema: Any) -> Any:
-    """OpenAPI 3.0, which Swagger UI 4 reads, says `nullable` for a type `null`, and knows no list with a type a place."""
+    """OpenAPI 3.0, which Swagger UI 4 reads, says `nullable` for a type `null`, and one type for all of a list."""
     if isinstance(schema, list):
         return [_as_openapi_3_0(inner) for inner in schema]
     if not isinstance(schema, dict):
