@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sensus.runtime import ports
-from tests import benchmarks, forecasting, killing, outside, scenarios
+from tests import benchmarks, forecasting, killing, labelled, outside, scenarios
 from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
 from tests.servers import PrivateServers
@@ -88,6 +88,7 @@ def main() -> int:
         _with_servers_of_ones_own(table, folder)
         _killed(table, folder)
         _from_outside(table, folder)
+        _detection(table, folder)
     _suite(table)
     _forecasts(table)
     _ingest(table)
@@ -253,6 +254,17 @@ def _forecasts(table: Table) -> None:
             promise = f"forecasts lose less than the naive seasonal one: {suite.name}"
             table.prove(promise, forecasting.better_than_naive, suite)
     table.prove("forecasts of 10,000 series are cheap", forecasting.cheap)
+
+
+def _detection(table: Table, folder: Path) -> None:
+    suites = labelled.Labelled(SHARED, folder / "labelled")
+    (folder / "labelled").mkdir()
+    table.prove("detection: NAB at the one threshold, and its false alarms", suites.pages)
+    for suite in labelled.LEAST_VUS_PR:
+        table.prove(f"detection: ranking on {suite}", suites.ranks, suite)
+    found = cache(lambda: benchmarks.figures(benchmark="score"))
+    table.prove("bench score: samples a second and core", lambda: benchmarks.scoring_is_fast(found()))
+    table.prove("bench score: training of 10,000 series", lambda: benchmarks.training_is_cheap(found()))
 
 
 def _ingest(table: Table) -> None:

@@ -1,4 +1,4 @@
-"""Machine code gives the figures of the interpreter, is kept where only we can write, and is there before samples are."""
+"""Machine code gives the figures of the interpreter, is kept where only we can write, and is there in time."""
 
 import json
 import os

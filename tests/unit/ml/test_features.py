@@ -133,6 +133,17 @@ def test_a_sample_is_expected_where_this_hour_was_on_other_days() -> None:
     assert (figures[:, f.HIGH] - figures[:, f.LOW]).max() < 30
 
 
+def test_what_half_of_the_days_reach_at_this_hour_is_usual() -> None:
+    times, values = daily(8, noise=0.1)
+    jobs = [value + (50.0 if 141 <= place % PER_DAY < 143 else 0.0) for place, value in enumerate(values)]
+    usual = figures_of(times, jobs)[-PER_DAY:, f.USUAL]
+    assert usual[141:143].tolist() == [1.0, 1.0]
+    assert usual.mean() > 0.9
+    once = figures_of(times, [*values[:-PER_DAY], *jobs[-PER_DAY:]])[-PER_DAY:, f.USUAL]
+    assert once[141:143].tolist() == [0.0, 0.0]
+    assert figures_of(*daily(1.9))[:, f.USUAL].max() == 0.0, "one day says nothing of what is usual"
+
+
 def test_samples_that_come_faster_weigh_less() -> None:
     slow = figures_of(*daily(3, seed=1))
     fast = figures_of(*daily(3, seed=1, step=STEP / PER_HOUR))

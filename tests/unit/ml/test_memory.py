@@ -1,4 +1,4 @@
-"""What is remembered of a series survives its way through bytes; what can't be read is refused, and costs no neighbour."""
+"""What is remembered of a series survives its way through bytes; what can't be read costs no neighbour."""
 
 from dataclasses import replace
 

@@ -1,5 +1,6 @@
 """How rare a size is, in bits: from a fading histogram of the series' own, and a prior."""
 
+from itertools import pairwise
 from math import log2
 
 import numpy as np
@@ -33,7 +34,7 @@ def test_a_larger_size_is_never_less_rare(seen: list[float], asked: list[float])
     total = float(len(seen))
     for bits_of in (rarity.plain, rarity.sceptic):
         bits = [bits_of(rarity.mass(histogram(seen), size, 0.0), total, size) for size in sorted(asked)]
-        assert all(one <= other + 1e-12 for one, other in zip(bits, bits[1:], strict=False))
+        assert all(one <= other + 1e-12 for one, other in pairwise(bits))
         assert all(0.0 <= one <= log2((total + rarity.SCEPTIC) * rarity.LARGEST**1.5) for one in bits)
 
 

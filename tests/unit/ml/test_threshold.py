@@ -24,12 +24,14 @@ def alerts(
     *,
     paging: FloatArray | None = None,
     warmth: float = 1.0,
+    usual: bool = False,
     since: float = 0.0,
     step: float = STEP,
 ) -> list[float]:
     """Alert figures of one series with this evidence."""
     figures = np.zeros((len(found), f.FIGURES))
     figures[:, f.WARMTH] = warmth
+    figures[:, f.USUAL] = usual
     times = since + step * np.arange(len(found))
     evidence = Evidence(np.array(found, dtype=np.float64), np.array(found, dtype=np.float64))
     starts = np.array([0, len(found)], dtype=np.int64)
@@ -89,6 +91,10 @@ def test_a_series_that_peaks_each_day_needs_more_to_page() -> None:
     assert alerts([7.0], NO_HOLD, paging=paging.copy(), since=later)[0] < DEFAULT_POLICY.threshold
     assert alerts([12.0], NO_HOLD, paging=paging.copy(), since=later)[0] >= DEFAULT_POLICY.threshold
     assert alerts([7.0], NO_HOLD)[0] >= DEFAULT_POLICY.threshold
+
+
+def test_what_half_of_the_days_do_at_this_hour_never_pages() -> None:
+    assert alerts([30.0], usual=True)[0] < DEFAULT_POLICY.threshold < alerts([30.0])[0]
 
 
 def test_usual_peaks_are_forgotten_after_four_weeks() -> None:
