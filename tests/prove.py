@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -19,11 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from sensus.runtime import ports
-from tests import benchmarks, forecasting, killing, labelled, outside, scenarios
+from tests import benchmarks, forecasting, incident_scenarios, killing, labelled, outside, scenarios, telling
 from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
+from tests.receivers import MailServer, WebhookReceiver
+from tests.rootcause_figures import Figures
 from tests.servers import PrivateServers
 from tests.stack import environment, sensus_up
+from tests.storms.made import Profile
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
@@ -87,9 +91,12 @@ def main() -> int:
         _beside_an_alertmanager(table, folder)
         _with_servers_of_ones_own(table, folder)
         _killed(table, folder)
+        _told(table, folder)
         _from_outside(table, folder)
+        _root_causes(table, folder)
         _detection(table, folder)
     _suite(table)
+    table.prove("images and composition, on an engine of their own", _containers)
     _forecasts(table)
     _ingest(table)
     return table.print()
@@ -141,6 +148,16 @@ def _with_a_model(table: Table, folder: Path) -> None:
     ):
         table.prove("captured webhooks, posted twice", scenarios.captured_webhooks_become_ten_alerts, up)
         table.prove("analyses with a model", scenarios.firing_alerts_are_analysed, up, outcome="model")
+        for seed, profile in ((41, Profile(labelling="mixed")), (42, Profile(labelling="kubernetes", topology=0.0))):
+            calls = "calls known" if profile.topology else "no call known"
+            table.prove(
+                f"a labelled storm of 300 alerts by {profile.labelling} labels, {calls}",
+                incident_scenarios.a_storm_is_put_together,
+                up,
+                model,
+                seed,
+                profile,
+            )
     table.prove("a model that thinks for minutes holds up nothing, not even a stop", _slow_model, folder / "busy")
 
 
@@ -162,6 +179,13 @@ def _without_a_model(table: Table, folder: Path, series: Path) -> None:
         table.prove("a re-fire is a second episode", scenarios.a_refire_is_a_second_episode, up)
         table.prove("bad input", scenarios.bad_input_gets_a_clear_error, up)
         table.prove("a real Prometheus and Alertmanager", scenarios.a_real_alertmanager_delivers, up, folder / "peers")
+        table.prove(
+            "the broken service of a real shop is the first suspect",
+            incident_scenarios.the_broken_service_is_the_first_suspect,
+            up,
+            folder / "shop",
+            usual_s=90.0,
+        )
         table.prove(
             "a real Prometheus writes for two minutes, the API killed in between",
             scenarios.a_real_prometheus_writes,
@@ -217,6 +241,36 @@ def _killed(table: Table, folder: Path) -> None:
         )
 
 
+def _told(table: Table, folder: Path) -> None:
+    with WebhookReceiver() as webhook, MailServer() as mail:
+        env = environment(
+            SENSUS_OLLAMA_URL="http://127.0.0.1:9", SENSUS_NOTIFY_URLS=f"{webhook.url('user:word@')} {mail.url}"
+        )
+        with sensus_up(folder / "told", env=env) as up:
+            table.prove(
+                "each state of an incident is told once by webhook and mail, both down for a minute, the worker killed",
+                telling.each_state_is_told_once,
+                up,
+                webhook,
+                mail,
+                away_s=60.0,
+            )
+
+
+def _root_causes(table: Table, folder: Path) -> None:
+    work = folder / "rootcause"
+    work.mkdir()
+    figures = Figures(SHARED / "data" / "rca" / "dev", SHARED / "tools" / "evaluate_rootcause.py", work)
+    for promise, proof in (
+        ("sensus rootcause: the cause is first, or among the first", figures.finds_the_cause),
+        ("sensus rootcause: an alert that is told a minute late costs nothing", figures.may_be_told_late),
+        ("sensus rootcause: units don't matter", figures.knows_no_units),
+        ("sensus rootcause: the confidence tells right from wrong", figures.knows_how_sure_it_may_be),
+        ("sensus rootcause: the change that broke it, without a model", figures.knows_the_change),
+    ):
+        table.prove(promise, proof)
+
+
 def _suite(table: Table) -> None:
     table.prove("what goes wrong elsewhere", _tests, "tests/integration/ingest/test_what_goes_wrong_elsewhere.py")
     table.prove(
@@ -240,6 +294,15 @@ def _tests(path: str, **env: str) -> str:
     last = done.stdout.strip().rpartition("\n")[2]
     assert done.returncode == 0, last
     return last
+
+
+def _containers() -> str:
+    done = subprocess.run(["make", "containers-check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = done.stdout.strip().splitlines()
+    failed = next((line for line in lines if line.startswith("FAILED")), lines[-1] if lines else done.stderr[-200:])
+    assert done.returncode == 0, failed
+    told = [line for line in lines if re.search("built by podman|comes up, each|stops in time|comes up again", line)]
+    return "; ".join(line.removeprefix("ok: ") for line in told if line.startswith("ok: "))
 
 
 def _from_outside(table: Table, folder: Path) -> None:

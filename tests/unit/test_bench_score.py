@@ -47,7 +47,7 @@ def test_accuracy_counts_what_was_found_and_what_was_not(suites: Path) -> None:
 
 
 def test_a_folder_without_suites_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no folder with a labels.json"):
+    with pytest.raises(ConfigurationError, match=r"no folder with a labels\.json"):
         list(accuracy.measure(tmp_path, builtin_model(), quiet))
 
 
