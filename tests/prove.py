@@ -23,6 +23,7 @@ from tests import benchmarks, incident_scenarios, killing, outside, scenarios, t
 from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
 from tests.receivers import MailServer, WebhookReceiver
+from tests.rootcause_figures import Figures
 from tests.servers import PrivateServers
 from tests.stack import environment, sensus_up
 from tests.storms.made import Profile
@@ -91,6 +92,7 @@ def main() -> int:
         _killed(table, folder)
         _told(table, folder)
         _from_outside(table, folder)
+        _root_causes(table, folder)
     _suite(table)
     _ingest(table)
     return table.print()
@@ -249,6 +251,20 @@ def _told(table: Table, folder: Path) -> None:
                 mail,
                 away_s=60.0,
             )
+
+
+def _root_causes(table: Table, folder: Path) -> None:
+    work = folder / "rootcause"
+    work.mkdir()
+    figures = Figures(SHARED / "data" / "rca" / "dev", SHARED / "tools" / "evaluate_rootcause.py", work)
+    for promise, proof in (
+        ("sensus rootcause: the cause is first, or among the first", figures.finds_the_cause),
+        ("sensus rootcause: an alert that is told a minute late costs nothing", figures.may_be_told_late),
+        ("sensus rootcause: units don't matter", figures.knows_no_units),
+        ("sensus rootcause: the confidence tells right from wrong", figures.knows_how_sure_it_may_be),
+        ("sensus rootcause: the change that broke it, without a model", figures.knows_the_change),
+    ):
+        table.prove(promise, proof)
 
 
 def _suite(table: Table) -> None:
