@@ -14,7 +14,7 @@ import sensus
 from celery_config import QUEUES
 from ops.kubernetes import rules
 from sensus import settings
-from sensus.runtime.run import OURS
+from sensus.runtime.names import OURS
 from sensus.settings import Settings
 from tests.kubernetes.manifests import (
     NAMESPACE,
