@@ -23,7 +23,8 @@ from bench.samples import SamplesCase
 from bench.stack import Api, BenchStack, Connection
 from sensus.errors import Unavailable
 from sensus.runtime import ports
-from sensus.runtime.processes import SERVERS, ProcessSpec, Stack, process_table
+from sensus.runtime.names import SERVERS
+from sensus.runtime.processes import ProcessSpec, Stack, process_table
 
 PROCESSES = (1, 2, 4, 8)
 SCORED, ALERTS = "samples_scored", "alerts_50"

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from db.direct import Direct, as_sqlalchemy_tells
-from sensus import metrics
+from sensus import metrics, tracing
 from sensus.errors import Unavailable
 
 T = TypeVar("T")
@@ -220,4 +220,6 @@ def _observe(
     began = getattr(context, "sensus_began", None)
     if began is not None:
         operation = statement.lstrip()[:8].split(None, 1)[0].lower()
-        metrics.db_query_duration.labels(operation).observe(time.perf_counter() - began)
+        took_s = time.perf_counter() - began
+        metrics.db_query_duration.labels(operation).observe(took_s)
+        tracing.note_statement(operation, statement, took_s)

@@ -35,8 +35,9 @@ FEATURE_NAMES = (
 SURPRISE, SEASONAL, SEASONAL_HOUR, SEASONAL_4H, SEASONAL_12H = range(5)
 DEPARTURE, VOLATILITY, VOLATILITY_DAY, NOVELTY, FROZEN = range(5, 10)
 RARE_SURPRISE, RARE_SEASONAL, RARE_SEASONAL_HOUR, RARE_DEPARTURE, RARE_VOLATILITY = range(10, 15)
-HELD, HELD_NOVELTY, LASTING, WARMTH, STATE, BEGINS, FADE, LOW, HIGH = range(15, 24)
-FIGURES = 24
+# USUAL says whether half of the days go as far at this hour; LOW and HIGH say where the sample was expected.
+HELD, HELD_NOVELTY, LASTING, WARMTH, STATE, BEGINS, FADE, USUAL, LOW, HIGH = range(15, 25)
+FIGURES = 25
 
 # Differences of values up to this size, and sums of a few of them, stay finite.
 LARGEST_VALUE = 1e300
@@ -139,6 +140,7 @@ def _advance(
     surprise = explained.surprise(now, value)
     off_season = explained.off_season(now, value)
     novelty = explained.novelty(now, value)
+    out[USUAL] = 1.0 if explained.is_usual(now, value, spread) else 0.0
     out[LOW], out[HIGH] = explained.expected(now, spread)
     # --- the sample is remembered
     out[FROZEN] = pace.frozen(now, time, value, passed_s)

@@ -213,6 +213,12 @@ class Settings(BaseSettings):
     web_threads: PositiveInt = Field(8, description="Threads of each API process.")
     worker_concurrency: PositiveInt = Field(2, description="Processes of the workers `anomaly` and `llm`.")
 
+    otlp_endpoint: str = Field(
+        "",
+        description="OpenTelemetry collector that is told traces by OTLP over HTTP, http://host:4318; empty: none are "
+        "made.",
+    )
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_format: Literal["json", "console"] = Field("console", description="Form of the log lines.")
 

@@ -57,6 +57,17 @@ def anomaly_to_alert_and_back(stack: Stack) -> str:
     )
 
 
+def another_spike(stack: Stack) -> None:
+    """A second anomaly of the series of which the first was told."""
+    with psycopg.connect(stack.reporting_url) as connection:
+        row = connection.execute(
+            "SELECT metric_name FROM reporting.series WHERE metric_name LIKE 'latency\\_%' ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+    assert row is not None, "no anomaly was told before"
+    with httpx.Client(base_url=stack.api, headers={"Authorization": f"Bearer {KEY}"}, timeout=60) as api:
+        _post(api, row[0], [(times.now(), 900.0)])
+
+
 def _batches(rows: list[tuple[datetime, float]]) -> Iterator[list[tuple[datetime, float]]]:
     for first in range(0, len(rows), _BATCH):
         yield rows[first : first + _BATCH]

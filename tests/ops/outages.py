@@ -11,6 +11,7 @@ import httpx
 from celery import Celery
 
 from sensus import times
+from tests.ops import loop
 from tests.ops.stack import KEY, Stack
 from tests.waiting import wait_for
 
@@ -26,6 +27,7 @@ class Outage:
     alerts: tuple[str, ...]
     begin: Callable[[Stack], None]
     end: Callable[[Stack], None]
+    is_told: bool = True  # whether there is an Alertmanager to hear of it
 
 
 def _of_program(name: str, *alerts: str) -> Outage:
@@ -52,6 +54,11 @@ def _scoring_away(stack: Stack) -> None:
     _post_sample(stack)
 
 
+def _nobody_to_tell(stack: Stack) -> None:
+    stack.programs["alertmanager"].kill()
+    loop.another_spike(stack)
+
+
 OUTAGES = (
     _of_program("web", "CollectorDown"),
     Outage(
@@ -76,7 +83,13 @@ OUTAGES = (
     ),
     Outage("Redis killed", ("RedisDown", "AuditStreamDown"), _redis_away, lambda stack: stack.servers.redis.start()),
     _of_program("ollama", "OllamaServiceDown"),
-    _of_program("alertmanager", "TargetDown"),
+    Outage(
+        "alertmanager killed",
+        ("TargetDown", "AnomalyAlertsUntold"),
+        _nobody_to_tell,
+        lambda stack: stack.programs["alertmanager"].start(),
+        is_told=False,
+    ),
     Outage("worker-llm deaf", ("QueueStalled",), _stall, lambda stack: stack.programs["worker-llm"].resume()),
 )
 
@@ -96,8 +109,8 @@ def _seen(stack: Stack, outage: Outage) -> list[str]:
     with _while_it_lasts(stack, outage):
         for alert in outage.alerts:
             wait_for(
-                lambda name=alert: stack.prometheus.firing(name) and _listed(stack, name),
-                f"{outage.name}: {alert} fires and Alertmanager lists it",
+                lambda name=alert: stack.prometheus.firing(name) and (not outage.is_told or _listed(stack, name)),
+                f"{outage.name}: {alert} fires{' and Alertmanager lists it' * outage.is_told}",
                 timeout_s=FIRES_WITHIN_S,
                 every_s=0.5,
             )
