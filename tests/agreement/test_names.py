@@ -166,7 +166,7 @@ def test_what_is_needed_at_run_time_is_packaged() -> None:
     assert len(files) > 100
     for path in files:
         # A page of documentation is read in the repository.
-        if path.parent.name == "__pycache__" or path.suffix == ".md":
+        if "__pycache__" in path.parts or path.suffix == ".md":
             continue
         # A folder without `__init__.py` is no package, and then its files are in no wheel.
         assert (path.parent / "__init__.py").exists(), f"{path.parent} is in no wheel"
