@@ -25,6 +25,7 @@ from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
 from tests.receivers import MailServer, WebhookReceiver
 from tests.rootcause_figures import Figures
+from tests.sentinel import SentinelRedis
 from tests.servers import PrivateServers
 from tests.stack import environment, sensus_up
 from tests.storms.made import Profile
@@ -90,6 +91,9 @@ def main() -> int:
         _without_a_model(table, folder, series)
         _beside_an_alertmanager(table, folder)
         _with_servers_of_ones_own(table, folder)
+        table.prove(
+            "Redis dies in the middle of 200 webhooks, and Sentinel makes another", _sentinel, folder / "failover"
+        )
         _killed(table, folder)
         _told(table, folder)
         _from_outside(table, folder)
@@ -231,6 +235,15 @@ def _with_servers_of_ones_own(table: Table, folder: Path) -> None:
             )
 
 
+def _sentinel(folder: Path) -> str:
+    """Redis behind HAProxy fails over while webhooks come in."""
+    with PrivateServers(durable=True, redis=False) as servers, SentinelRedis(folder / "sentinel") as failing_over:
+        settings = {"SENSUS_DATABASE_URL": servers.database_url, "SENSUS_REDIS_URL": failing_over.url}
+        env = environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9", **settings)
+        with sensus_up(folder / "failing-over", env=env) as up:
+            return scenarios.redis_may_be_away(up, failing_over, webhooks=200, away_s=12.0)
+
+
 def _killed(table: Table, folder: Path) -> None:
     with sensus_up(folder / "killed", env=environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9")) as up:
         table.prove(
@@ -272,6 +285,13 @@ def _root_causes(table: Table, folder: Path) -> None:
 
 
 def _suite(table: Table) -> None:
+    table.prove(
+        "PgBouncer in transaction mode before PostgreSQL",
+        _tests,
+        "tests/integration/db/test_pooler.py",
+        TESTS_NO_SKIP="1",
+    )
+    table.prove("the manifests of every overlay", _tests, "tests/kubernetes")
     table.prove("what goes wrong elsewhere", _tests, "tests/integration/ingest/test_what_goes_wrong_elsewhere.py")
     table.prove(
         "every list uses an index, with 1,000,000 alerts and 5,000,000 samples",

@@ -28,6 +28,7 @@ from celery import Celery
 from sensus import times
 from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
+from tests.sentinel import SentinelRedis
 from tests.servers import RunningServer
 from tests.stack import Up, environment
 from tests.waiting import wait_for
@@ -203,7 +204,7 @@ def live_equals_offline(up: Up, source: Path, folder: Path, *, batch: int, kill:
     return f"{len(live)} of {len(expected)} scores equal ({how})"
 
 
-def redis_may_be_away(up: Up, redis: RunningServer, *, webhooks: int, away_s: float) -> str:
+def redis_may_be_away(up: Up, redis: RunningServer | SentinelRedis, *, webhooks: int, away_s: float) -> str:
     """With Redis stopped in the middle of webhooks all answers are 202, and afterwards every alert is analysed."""
     run = f"outage-{time.time_ns()}"
     slowest = 0.0
