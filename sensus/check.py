@@ -10,6 +10,7 @@ import psycopg
 import redis
 
 from sensus import health, settings
+from sensus.targets import Target, service, targets
 
 # Without these nothing works; without the others something is poorer.
 NEEDED = frozenset({"database", "redis"})
@@ -32,6 +33,8 @@ def run(_arguments: argparse.Namespace) -> int:
     for name, check in checks.items():
         state = "ok: " if check.ok else "MISSING: " if name in NEEDED else ""
         print(f"{name:32} {state}{check.detail}")
+    for target in targets(current.notification_urls()):
+        print(f"{f'notify {target.name}':32} {_understood(target)}")
     return 1 if any(not check.ok for name, check in checks.items() if name in NEEDED) else 0
 
 
@@ -51,6 +54,12 @@ def _pings(current: settings.Settings) -> dict[str, Callable[[], str]]:
     if current.redis_url is not None:
         pings["redis"] = lambda: _redis(current.require_redis_url())
     return pings
+
+
+def _understood(target: Target) -> str:
+    if service(target.url) is None:
+        return "WRONG: Apprise does not understand this URL; https://appriseit.com shows how it is written"
+    return "ok: Apprise understands the URL; `sensus notify test` sends to it"
 
 
 def _embedded(server: str) -> str:

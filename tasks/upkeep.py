@@ -10,6 +10,7 @@ from functools import partial
 from db import exclusive, outbox, packing
 from db.queries import analyses, arrivals, models, partitions, progress, runs, stale, upkeep
 from llm.errors import LLMError
+from ml import detectors
 from sensus import audit, logs, metrics
 from tasks import signatures
 from tasks.answering import answer_incidents, answer_meanwhile
@@ -17,6 +18,7 @@ from tasks.app import app
 from tasks.base import SensusTask
 from tasks.in_force import bring_builtin
 from tasks.model_server import model_server
+from tasks.telling import ask_to_tell
 
 log = logs.get_logger(__name__)
 
@@ -124,7 +126,7 @@ def _forget(task: SensusTask, kind: upkeep.Kind, days: int, until: float) -> int
 def _model(task: SensusTask) -> int:
     """A fresh system gets its model here, so that the first samples need not wait for it."""
     with task.transaction() as session:
-        if models.in_force(session) is not None:
+        if models.in_force(session, detectors.DEFAULT) is not None:
             return 0
     bring_builtin(task.database)
     return 1
@@ -150,6 +152,7 @@ def _series(task: SensusTask) -> int:
 def _give_up(task: SensusTask) -> int:
     with task.transaction() as session:
         failed = analyses.give_up(session, reason=_GIVEN_UP)
+        ask_to_tell(session, task.settings, failed)
     if failed:
         log.error("analyses_given_up", analysis_ids=failed[:20], count=len(failed))
     return len(failed)

@@ -181,13 +181,14 @@ class Notification(Base):
     analysis_id: Mapped[int | None] = mapped_column(
         BigInteger, ForeignKey("ai_analysis_results.id", ondelete="SET NULL")
     )
-    target: Mapped[str] = mapped_column(Text)  # kind and digest of its URL, which holds secrets
+    target: Mapped[str] = mapped_column(Text)  # its name, since its URL holds secrets
     status: Mapped[str] = mapped_column(Text, server_default=text("'waiting'"))
     attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     lease_until: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     claimed_by: Mapped[str | None] = mapped_column(Text)
     next_try_at: Mapped[CreatedAt]
-    error: Mapped[str | None] = mapped_column(Text)
+    tried_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    error: Mapped[str | None] = mapped_column(Text)  # of the latest try, or why it is skipped
     sent_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     created_at: Mapped[CreatedAt]
 

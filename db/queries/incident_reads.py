@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from db.models.alert import Alert
 from db.models.analysis import AnalysisFeedback, AnalysisResult
-from db.models.incident import Incident, IncidentAlert, IncidentAnomaly, IncidentHistory
-from db.queries import analysis_reads
+from db.models.incident import Incident, IncidentAlert, IncidentAnomaly, IncidentHistory, Notification
+from db.queries import analysis_reads, notifications
 from db.queries.analysis_reads import Found
 from sensus.errors import NotFound
 
@@ -61,6 +61,7 @@ class IncidentStory:
     analysis: Found | None
     feedback: list[AnalysisFeedback] = field(default_factory=list)  # newest first
     alert_ids: list[int] = field(default_factory=list)
+    notifications: list[Notification] = field(default_factory=list)
 
 
 _ALERT_COUNT = select(func.count()).where(IncidentAlert.incident_id == Incident.id).scalar_subquery()
@@ -112,6 +113,7 @@ def story(session: Session, incident_id: int) -> IncidentStory:
         analysis=analysis_reads.of_incident(session, incident_id),
         feedback=_feedback(session, incident_id),
         alert_ids=list(session.scalars(ids.order_by(IncidentAlert.alert_id).limit(20 * MOST_TOLD))),
+        notifications=notifications.of_incident(session, incident_id, limit=MOST_TOLD),
     )
 
 

@@ -16,11 +16,12 @@ class Released:
     analyses: tuple[int, ...]
     series: tuple[int, ...]
     runs: tuple[tuple[uuid.UUID, str], ...]  # with their kinds
+    notifications: tuple[int, ...] = ()
 
     @property
     def count(self) -> int:
         """How many claims it were."""
-        return len(self.analyses) + len(self.series) + len(self.runs)
+        return len(self.analyses) + len(self.series) + len(self.runs) + len(self.notifications)
 
 
 _ANALYSES = """
@@ -45,6 +46,11 @@ _RUNS = """
     WHERE claimed_by = :holder RETURNING id, kind
     """
 
+_NOTIFICATIONS = """
+    UPDATE notifications SET lease_until = NULL, claimed_by = NULL
+    WHERE status = 'waiting' AND claimed_by = :holder RETURNING id
+    """
+
 
 def release(session: Session, holder: str, *, blameless: bool) -> Released:
     """Let go of every claim of the worker with this name.
@@ -56,5 +62,6 @@ def release(session: Session, holder: str, *, blameless: bool) -> Released:
     return Released(
         analyses=tuple(session.scalars(text(_ANALYSES), given)),
         series=tuple(session.scalars(text(_SERIES), given)),
+        notifications=tuple(session.scalars(text(_NOTIFICATIONS), given)),
         runs=tuple((run_id, kind) for run_id, kind in session.execute(text(_RUNS), given)),
     )

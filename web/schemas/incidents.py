@@ -56,6 +56,22 @@ class EntryAnswer(Schema):
     request_id = fields.String(allow_none=True)
 
 
+class NotificationAnswer(Schema):
+    """A state of an incident that people are told of, at one target."""
+
+    id = fields.Integer()
+    target = fields.String(metadata={"description": "The kind of its URL in SENSUS_NOTIFY_URLS, and its number"})
+    incident_state = fields.Integer()
+    analysis_id = fields.Integer(allow_none=True)
+    status = fields.String(validate=validate.OneOf(("waiting", "sent", "skipped", "failed")))
+    attempt = fields.Integer(metadata={"description": "How often it was tried"})
+    next_try_at = Moment(metadata={"description": "While it waits"})
+    tried_at = Moment(allow_none=True)
+    sent_at = Moment(allow_none=True)
+    error = fields.String(allow_none=True, metadata={"description": "Of the latest try, or why it is skipped"})
+    created_at = Moment()
+
+
 class IncidentAnswer(Schema):
     """Alerts and anomalies that belong together."""
 
@@ -102,6 +118,7 @@ class IncidentAnswer(Schema):
                 "timeline": given.timeline,
                 "analysis": given.analysis,
                 "feedback": given.feedback,
+                "notifications": given.notifications,
             }
         return told
 
@@ -130,6 +147,10 @@ class IncidentStoryAnswer(IncidentAnswer):
     timeline = fields.List(fields.Nested(EntryAnswer), metadata={"description": "Oldest first, the newest 500"})
     analysis = fields.Nested(AnalysisAnswer, allow_none=True)
     feedback = fields.List(fields.Nested(FeedbackAnswer), metadata={"description": "Newest first"})
+    notifications = fields.List(
+        fields.Nested(NotificationAnswer),
+        metadata={"description": "Who is told of it; the newest state first, 500 at most"},
+    )
 
 
 class IncidentsAnswer(Schema):

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import text
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from db.models import Alert, AnalysisResult, ChangeEvent
+from db.models import Alert, AnalysisResult, ChangeEvent, Incident, IncidentAlert
 from db.queries import samples, series
 from db.queries.samples import NewSamples
 from db.queries.series import SeriesKey
@@ -88,6 +88,31 @@ def add_analysis(session: Session, alert: Alert, **values: Any) -> int:
         status=values.pop("status", "pending"),
         automatic=values.pop("automatic", False),
         **values,
+    )
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def of_incident(session: Session, alert: Alert, *, state: int = 1) -> int:
+    """The waiting analysis of an incident that consists of this alert, as grouping leaves it."""
+    there = session.scalar(select(IncidentAlert.incident_id).where(IncidentAlert.alert_id == alert.id))
+    if there is None:
+        made = Incident(
+            title=alert.alert_name,
+            opened_at=alert.starts_at,
+            last_activity_at=alert.starts_at,
+            lead_alert_id=alert.id,
+            services=["checkout"],
+            alert_names=[alert.alert_name],
+        )
+        session.add(made)
+        session.flush()
+        there = made.id
+        session.add(IncidentAlert(alert_id=alert.id, incident_id=there, reason="the first", strength=1.0))
+    session.execute(update(Incident).where(Incident.id == there).values(state=state, analysed_state=state))
+    row = AnalysisResult(
+        incident_id=there, incident_state=state, analysis_type="llm_analysis", status="pending", automatic=True
     )
     session.add(row)
     session.flush()

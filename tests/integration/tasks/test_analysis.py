@@ -17,14 +17,14 @@ from pydantic import SecretStr
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from db.models import Alert, AnalysisResult, Incident, IncidentAlert, IncidentHistory
+from db.models import Alert, AnalysisResult, Incident, IncidentHistory
 from db.queries import analyses, evidence, leases
 from db.queries.analyses import AnalysisClaim, Answer
 from db.session import Database
 from sensus import times
 from sensus.settings import Settings
 from tests.integration.tasks.conftest import Put, Sent
-from tests.integration.tasks.made import add_alert, add_analysis, add_change, wave
+from tests.integration.tasks.made import add_alert, add_analysis, add_change, of_incident, wave
 from tests.ollama_server import OllamaServer
 from tests.waiting import wait_for
 
@@ -188,31 +188,6 @@ def test_the_same_question_is_answered_from_the_day_before(with_model: OllamaSer
     by_hand = add_analysis(session, alerts[1], automatic=False)
     analyse(by_hand)
     assert len(with_model.requests) == asked + 1, "who asks for a fresh analysis gets one"
-
-
-def of_incident(session: Session, alert: Alert, *, state: int = 1) -> int:
-    """The waiting analysis of an incident that consists of this alert, as grouping leaves it."""
-    there = session.scalar(select(IncidentAlert.incident_id).where(IncidentAlert.alert_id == alert.id))
-    if there is None:
-        made = Incident(
-            title=alert.alert_name,
-            opened_at=alert.starts_at,
-            last_activity_at=alert.starts_at,
-            lead_alert_id=alert.id,
-            services=["checkout"],
-            alert_names=[alert.alert_name],
-        )
-        session.add(made)
-        session.flush()
-        there = made.id
-        session.add(IncidentAlert(alert_id=alert.id, incident_id=there, reason="the first", strength=1.0))
-    session.execute(update(Incident).where(Incident.id == there).values(state=state, analysed_state=state))
-    row = AnalysisResult(
-        incident_id=there, incident_state=state, analysis_type="llm_analysis", status="pending", automatic=True
-    )
-    session.add(row)
-    session.flush()
-    return row.id
 
 
 def answer_unanswered() -> None:
