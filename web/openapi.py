@@ -152,7 +152,7 @@ def _describe_ingest(api: SensusApi) -> None:
 
 
 def _as_openapi_3_0(schema: Any) -> Any:
-    """OpenAPI 3.0, which Swagger UI 4 reads: `nullable` in place of a type `null`, and no tuples."""
+    """OpenAPI 3.0, which Swagger UI 4 reads, says `nullable` where JSON Schema has a type `null`."""
     if isinstance(schema, list):
         return [_as_openapi_3_0(inner) for inner in schema]
     if not isinstance(schema, dict):
@@ -166,9 +166,6 @@ def _as_openapi_3_0(schema: Any) -> Any:
         changed["nullable"] = True
     if None in changed.get("enum", []):
         changed["nullable"] = True
-    if places := changed.pop("prefixItems", None):
-        kinds = [kind for number, kind in enumerate(places) if kind not in places[:number]]
-        changed["items"] = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     return changed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from marshmallow import Schema, fields, validate
@@ -36,7 +36,7 @@ class EdgeIn(msgspec.Struct):
 class TopologyIn(msgspec.Struct):
     """Edges, as objects or as pairs `[caller, callee]`; with `replace` all that was given before is forgotten."""
 
-    edges: list[EdgeIn | tuple[str, str]]
+    edges: list[EdgeIn | Annotated[list[str], msgspec.Meta(min_length=2, max_length=2)]]
     replace: bool = False
 
 
