@@ -12,6 +12,8 @@ VISIBILITY_TIMEOUT_S = 900
 RECONCILE_EVERY_S = 20.0
 # An alert has what the evidence supports this long after it came, whatever the model is busy with.
 ANSWER_EVERY_S = 5.0
+# An anomaly whose knock was lost is told this late at most, and an end is seen within it.
+TELL_EVERY_S = 10.0
 # What a lost knock left behind joins its incident, and an incident that is over is told so, within this.
 GROUP_EVERY_S = 5.0
 LEARN_EVERY_S = 20.0
@@ -27,8 +29,10 @@ task_routes = {
     "tasks.scoring.*": {"queue": "anomaly"},
     "tasks.analysis.*": {"queue": "llm"},
     "tasks.training.*": {"queue": "maintenance"},
+    "tasks.evaluation.*": {"queue": "maintenance"},
     "tasks.upkeep.*": {"queue": "maintenance"},
     "tasks.reconciler.*": {"queue": "maintenance"},
+    "tasks.anomaly_alerts.*": {"queue": "maintenance"},
     "tasks.grouping.*": {"queue": "maintenance"},
     "tasks.topology.*": {"queue": "maintenance"},
     "tasks.runbooks.*": {"queue": "maintenance"},
@@ -41,8 +45,10 @@ include = [
     "tasks.scoring",
     "tasks.analysis",
     "tasks.training",
+    "tasks.evaluation",
     "tasks.upkeep",
     "tasks.reconciler",
+    "tasks.anomaly_alerts",
     "tasks.grouping",
     "tasks.topology",
     "tasks.runbooks",
@@ -103,6 +109,11 @@ beat_schedule = {
         "schedule": RECONCILE_EVERY_S,
         "options": {"expires": 55},
     },
+    "tell the Alertmanager of anomalies": {
+        "task": "tasks.anomaly_alerts.tell",
+        "schedule": TELL_EVERY_S,
+        "options": {"expires": TELL_EVERY_S},
+    },
     "learn who calls whom": {
         "task": "tasks.topology.learn",
         "schedule": LEARN_EVERY_S,
@@ -122,7 +133,7 @@ beat_schedule = {
     "make and drop partitions": {"task": "tasks.upkeep.keep_house", "schedule": crontab(hour=0, minute=30)},
     "retrain nightly": {"task": "tasks.training.start_training", "schedule": crontab(hour=2, minute=0)},
     "evaluate every six hours": {
-        "task": "tasks.training.start_evaluation",
+        "task": "tasks.evaluation.start_evaluation",
         "schedule": crontab(hour="0,6,12,18", minute=0),
     },
 }

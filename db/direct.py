@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from db import binary
-from sensus import metrics
+from sensus import metrics, tracing
 
 # The SQLSTATE of a row that is there already.
 DUPLICATE = "23505"
@@ -136,7 +136,9 @@ def _observed(within: Within, statement: str) -> Iterator[tuple[Driver, str]]:
         if broken:
             _invalidate(within, error)
         raise as_sqlalchemy_tells(error, statement, broken=broken) from error
-    _observer.observe(time.perf_counter() - began)
+    took_s = time.perf_counter() - began
+    _observer.observe(took_s)
+    tracing.note_statement("direct", statement, took_s)
 
 
 def _invalidate(within: Within, error: psycopg.Error) -> None:

@@ -13,6 +13,8 @@ from sensus.errors import Unavailable
 
 # Training, evaluation and house-keeping: whatever may take minutes.
 LONG_WORK = 0x53656E73_0004
+# Telling the Alertmanager of anomalies.
+ANOMALY_ALERTS = 0x53656E73_0020
 # Alerts join incidents one after the other: two at once would open two incidents for one cause.
 GROUPING = 0x53656E73_0007
 # The folder of runbooks is read by one worker, that two versions of a file never mix.
@@ -29,7 +31,7 @@ def alone(database: Database, work: int) -> Iterator[bool]:
     Raises Unavailable when the database is away.
     """
     try:
-        opened = database.engine.connect()
+        opened = database.unpooled.engine.connect()
     except DBAPIError as error:
         raise Unavailable("the database is away; try again shortly") from error
     with opened.execution_options(isolation_level="AUTOCOMMIT") as connection:

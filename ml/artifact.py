@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from ml.detectors import restore
 from ml.detectors.base import Detector
-from ml.errors import ArtifactRejected
+from ml.errors import ArtifactOutdated, ArtifactRejected
 from ml.features import FEATURE_NAMES
 
 FORMAT = "sensus-model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_READ = f"{FORMAT!r} version {FORMAT_VERSION}"
 LARGEST_BYTES = 256 * 1024 * 1024
 # zip has no time zone and begins in 1980: one constant date keeps the bytes of a model the same.
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -59,16 +60,23 @@ def dump(model: Model) -> bytes:
 
 
 def load(data: bytes, expected_checksum: str) -> Model:
-    """The model that `dump` put away. Raises ArtifactRejected, and then nothing of the bytes is in use."""
+    """The model that `dump` put away.
+
+    Raises ArtifactRejected, ArtifactOutdated for a model of an earlier release; then nothing of the bytes is in use.
+    """
     found = checksum(data)
     if found != expected_checksum.lower():
         raise ArtifactRejected(f"the model's checksum is {found}, expected was {expected_checksum}")
     header, arrays = unpack(data)
-    if header.get("format") != FORMAT or header.get("format_version") != FORMAT_VERSION:
-        kind = f"{header.get('format')!r} version {header.get('format_version')!r}"
-        raise ArtifactRejected(f"the model is of format {kind}, this release reads {FORMAT!r} version 1")
+    form, number = header.get("format"), header.get("format_version")
+    if form != FORMAT or not isinstance(number, int) or number > FORMAT_VERSION:
+        raise ArtifactRejected(f"the model is of format {form!r} version {number!r}, this release reads {_READ}")
+    if number < FORMAT_VERSION:
+        raise ArtifactOutdated(f"the model is of an earlier release, version {number}; this one reads {_READ}")
     try:
         names = tuple(str(name) for name in header["feature_names"])
+        if names != FEATURE_NAMES:
+            raise ArtifactOutdated(f"the model reads the features {names}, this release computes {FEATURE_NAMES}")
         model = Model(
             version=str(header["version"]),
             algorithm=str(header["algorithm"]),
@@ -80,8 +88,6 @@ def load(data: bytes, expected_checksum: str) -> Model:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise ArtifactRejected(f"the model's header is incomplete: {problem!r}") from problem
-    if names != FEATURE_NAMES or len(model.detector.centre()) != len(FEATURE_NAMES):
-        raise ArtifactRejected(f"the model reads the features {names}, this release computes {FEATURE_NAMES}")
     return model
 
 

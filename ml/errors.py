@@ -7,12 +7,12 @@ class DetectionError(Exception):
     permanent = True
 
 
-class MemoryRejected(DetectionError):
-    """The bytes are not a series memory of this release; start the series afresh."""
-
-
 class ArtifactRejected(DetectionError):
     """The bytes are not a model that may be used here."""
+
+
+class ArtifactOutdated(ArtifactRejected):
+    """The bytes are a model of a release that computes other features; nothing is wrong with them."""
 
 
 class NotEnoughHistory(DetectionError):

@@ -10,13 +10,12 @@ import numpy.typing as npt
 from ml.artifact import Model
 from ml.detectors.base import FloatArray
 from ml.errors import NotEnoughHistory
-from ml.faults import FAULTS, spread_of
-from ml.scoring import Batch, score_batch
+from ml.injection import KINDS, Injected, inject, spread_of
+from ml.scoring import Scored, Unscored, score_batch
 from ml.threshold import DEFAULT_POLICY, Policy
 
-LEAST_SAMPLES = 200
+LEAST_SAMPLES = 250
 HELD_BACK = 0.3
-SHORTEST_FAULT, LONGEST_FAULT = 12, 36
 WEEK_S = 604_800.0
 
 TimesAndValues = tuple[Sequence[float], Sequence[float]]
@@ -39,55 +38,43 @@ class Evaluation:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class _HeldBack:
+    """The last part of a history as it was, and once for each fault put into it."""
+
+    times: Sequence[float]
+    values: FloatArray
+    faulty: list[Injected]
+
+
 def evaluate(
     model: Model, histories: Sequence[TimesAndValues], seed: int, policy: Policy = DEFAULT_POLICY
 ) -> Evaluation:
     """Put each kind of fault into the last 30 % of each history, score it causally, and sum up.
 
-    The model should not have been trained on that part. Histories of fewer than 200 samples are passed over.
+    The model should not have been trained on that part. Histories of fewer than 250 samples are passed over.
     Raises NotEnoughHistory when none is left.
     """
-    areas, precisions = [], []
-    found: dict[str, list[bool]] = {kind: [] for kind in FAULTS}
-    alarms, weeks, used = 0, 0.0, 0
-    for number, (times, values) in enumerate(histories):
-        if len(times) < LEAST_SAMPLES:
-            continue
-        used += 1
-        cut = int(len(times) * (1.0 - HELD_BACK))
-        memory = score_batch(model, None, times[:cut], values[:cut], policy).memory
-        late, tail = times[cut:], np.asarray(values[cut:], dtype=np.float64)
-        clean = score_batch(model, memory, late, values[cut:], policy)
-        alarms += int(_anomalous(clean).sum())
-        weeks += (late[-1] - late[0]) / WEEK_S
-        spread = spread_of(np.asarray(values[:cut], dtype=np.float64))
-        for kind, (name, fault) in enumerate(FAULTS.items()):
-            rng = np.random.default_rng([seed, number, kind])
-            length = int(rng.integers(SHORTEST_FAULT, LONGEST_FAULT))
-            start = int(rng.integers(0, len(tail) - length))
-            faulty, hit = tail.copy(), slice(start, start + length)
-            faulty[hit] = fault(rng, tail[hit], spread)
-            end = start + length  # what comes later tells nothing of this fault
-            batch = score_batch(model, memory, late[:end], faulty[:end].tolist(), policy)
-            scores = np.array([row.score for row in batch.figures])
-            labels = faulty[:end] != tail[:end]
-            if labels.any() and not labels.all():
-                areas.append(auroc(labels, scores))
-                precisions.append(average_precision(labels, scores))
-            if labels.any():
-                found[name].append(bool(_anomalous(batch)[hit].any()))
-    if not used:
+    usable = [history for history in histories if len(history[0]) >= LEAST_SAMPLES]
+    if not usable:
         raise NotEnoughHistory(max((len(times) for times, _ in histories), default=0), LEAST_SAMPLES)
-    hits = [hit for kind_hits in found.values() for hit in kind_hits]
-    return Evaluation(
-        histories=used,
-        faults=len(hits),
-        auroc=_mean(areas),
-        average_precision=_mean(precisions),
-        detection_rate=_mean(hits),
-        detected={name: _mean(kind_hits) for name, kind_hits in found.items()},
-        false_alarms_per_week=alarms / weeks,
-    )
+    cuts = [held_back_from(len(times)) for times, _ in usable]
+    heads = [Unscored(times[:cut], values[:cut]) for (times, values), cut in zip(usable, cuts, strict=True)]
+    memories = [scored.memory for scored in score_batch(model, heads, policy)]
+    parts = [
+        _held_back(history, cut, [seed, number]) for number, (history, cut) in enumerate(zip(usable, cuts, strict=True))
+    ]
+    asked: list[Unscored] = []
+    for part, memory in zip(parts, memories, strict=True):
+        asked.append(Unscored(part.times, part.values.tolist(), memory))
+        asked += [Unscored(part.times[: len(one.values)], one.values.tolist(), memory) for one in part.faulty]
+    answers = iter(score_batch(model, asked, policy))
+    return _summed_up([(part, next(answers), [next(answers) for _ in part.faulty]) for part in parts])
+
+
+def held_back_from(samples: int) -> int:
+    """Where the part of a history begins that a model is measured on, and may not learn from."""
+    return int(samples * (1.0 - HELD_BACK))
 
 
 def auroc(labels: npt.NDArray[np.bool_], scores: FloatArray) -> float:
@@ -107,8 +94,35 @@ def average_precision(labels: npt.NDArray[np.bool_], scores: FloatArray) -> floa
     return float(np.sum(np.diff(np.append(0.0, recall)) * precision))
 
 
-def _anomalous(batch: Batch) -> npt.NDArray[np.bool_]:
-    return np.array([row.anomaly is not None for row in batch.figures])
+def _held_back(history: TimesAndValues, cut: int, seed: Sequence[int]) -> _HeldBack:
+    times, values = history[0][cut:], np.asarray(history[1][cut:], dtype=np.float64)
+    return _HeldBack(times, values, inject(values, spread_of(np.asarray(history[1][:cut], dtype=np.float64)), seed))
+
+
+def _summed_up(answers: Sequence[tuple[_HeldBack, Scored, list[Scored]]]) -> Evaluation:
+    areas, precisions = [], []
+    found: dict[str, list[bool]] = {kind: [] for kind in KINDS}
+    for part, _, faulty in answers:
+        for fault, scored in zip(part.faulty, faulty, strict=True):
+            labels = fault.values != part.values[: len(fault.values)]
+            if not labels.any():
+                continue  # the series stood still anyway
+            found[fault.kind].append(any(anomaly.sample >= fault.start for anomaly in scored.anomalies))
+            if not labels.all():
+                scores = np.asarray(scored.scores)
+                areas.append(auroc(labels, scores))
+                precisions.append(average_precision(labels, scores))
+    hits = [hit for hits_of_kind in found.values() for hit in hits_of_kind]
+    weeks = sum(part.times[-1] - part.times[0] for part, _, _ in answers) / WEEK_S
+    return Evaluation(
+        histories=len(answers),
+        faults=len(hits),
+        auroc=_mean(areas),
+        average_precision=_mean(precisions),
+        detection_rate=_mean(hits),
+        detected={kind: _mean(hits_of_kind) for kind, hits_of_kind in found.items()},
+        false_alarms_per_week=sum(len(clean.anomalies) for _, clean, _ in answers) / weeks,
+    )
 
 
 def _mean(values: Sequence[float] | Sequence[bool]) -> float:

@@ -1,22 +1,37 @@
-"""How strange are these samples of one series?  The one code path of worker, replay and evaluation."""
+"""How strange are the newest samples of many series?  The one code path of worker, replay and evaluation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from math import isfinite
+from dataclasses import dataclass, replace
+from itertools import chain, pairwise
+from math import inf
 
 import numpy as np
 
+from ml import features as f
+from ml import memory as m
 from ml.artifact import Model
-from ml.detectors.base import Detector, FloatArray
-from ml.errors import MemoryRejected
-from ml.features import SeriesMemory, State
-from ml.threshold import CALIBRATION_BYTES, DEFAULT_POLICY, Calibration, Policy
+from ml.detectors.base import FloatArray, Starts
+from ml.features import State, figures_of
+from ml.memory import Memory, Own, States
+from ml.threshold import DEFAULT_POLICY, Policy, calibrate
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """The next samples of a series: epoch seconds, strictly increasing and later than those it remembers; values.
+
+    `memory` is None for a new series. `shadow` is what a second model remembers of the series, None at its first time.
+    """
+
+    times: Sequence[float]
+    values: Sequence[float]
+    memory: Memory | None = None
+    shadow: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """How much of a score is due to one feature: the score minus what it were with the feature ordinary."""
+    """How much of the evidence for an anomaly is due to one feature, as a share; together they are 1."""
 
     name: str
     value: float
@@ -25,8 +40,9 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """Why a sample is worth waking someone."""
+    """A sample that is worth waking someone, and why."""
 
+    sample: int  # its place among the samples
     threshold: float
     expected_low: float
     expected_high: float
@@ -34,109 +50,146 @@ class Anomaly:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What is said of one sample: `score` ranks, `alert` pages; both from 0 (ordinary) to 1 (strange)."""
+class Said:
+    """What a model says of each sample: `scores` rank, `alerts` page; both from 0 (ordinary) to 1 (strange)."""
 
-    time: float
-    value: float
-    score: float
-    alert: float
-    state: State
-    anomaly: Anomaly | None
+    scores: list[float]
+    alerts: list[float]
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Figures of each sample, in the order given, and the memory to score the next ones with."""
+class Scored:
+    """What came of the samples of one series, in the order given.
 
-    figures: list[Figures]
-    memory: bytes
+    `memory` is to score the next ones with; its rings are None where they stayed as they were. `refused` says why the
+    memory that was given could not be used, if so: then the series has started afresh.
+    """
+
+    scores: list[float]
+    alerts: list[float]
+    states: list[State]
+    anomalies: list[Anomaly]
+    memory: Memory
+    refused: str | None
+    shadow: Said | None = None
+    shadow_memory: bytes | None = None
 
 
 def score_batch(
-    model: Model,
-    memory: bytes | None,
-    times: Sequence[float],
-    values: Sequence[float],
-    policy: Policy = DEFAULT_POLICY,
-) -> Batch:
-    """Score the next samples of a series; any way to cut them into batches gives the same figures.
+    model: Model, series: Sequence[Unscored], policy: Policy = DEFAULT_POLICY, shadow: Model | None = None
+) -> list[Scored]:
+    """Score the next samples of series; any way to cut them into batches gives the same figures.
 
-    `times` are epoch seconds, strictly increasing and later than the last time in `memory`, which is None for a
-    new series. A sample's figures depend on it and on earlier ones only.
-    Raises ValueError for samples that break these rules, MemoryRejected for a memory that cannot be read.
+    A sample's figures depend on it and on earlier ones of its series only. With `shadow`, a second model scores the
+    same samples beside the first, without any effect on it.
+    Raises ValueError for samples that break the rules of `Unscored`.
     """
-    series, calibration = _recall(memory)
-    # numpy's scalars compute slower than plain floats, and warn where those do not.
-    times, values = [float(time) for time in times], [float(value) for value in values]
-    _check(series, times, values)
-    rows, states, warmths, expected = [], [], [], []
-    for time, value in zip(times, values, strict=True):
-        rows.append(series.advance(time, value))
-        states.append(series.state)
-        warmths.append(series.warmth)
-        expected.append((series.expected_low, series.expected_high))
-    if not rows:
-        return Batch([], _keep(series, calibration))
-    features = np.array(rows, dtype=np.float64)
-    scores: list[float] = model.detector.score(features).tolist()
-    alerts = [
-        calibration.advance(time, score, state, warmth, policy)
-        for time, score, state, warmth in zip(times, scores, states, warmths, strict=True)
-    ]
-    strange = [number for number, alert in enumerate(alerts) if policy.is_anomaly(alert)]
-    anomalies: dict[int, Anomaly] = {}
-    if strange:
-        reasons = contributions(model, features[strange], [scores[number] for number in strange])
-        for number, reason in zip(strange, reasons, strict=True):
-            low, high = expected[number]
-            anomalies[number] = Anomaly(policy.threshold, low, high, reason)
-    figures = [
-        Figures(time, value, score, alert, state, anomalies.get(number))
-        for number, (time, value, score, alert, state) in enumerate(
-            zip(times, values, scores, alerts, states, strict=True)
+    states = m.recall([one.memory for one in series], model.algorithm, model.detector.beginning())
+    batch = _batch_of(series, states)
+    in_shadow = None
+    if shadow is not None:
+        shadows = [one.shadow for one in series]
+        in_shadow = m.recall_own(shadows, shadow.algorithm, shadow.detector.beginning(), otherwise=states.own)
+    samples, hours = states.now[:, m.SAMPLES].copy(), states.now[:, m.HOUR].copy()
+    figures = figures_of(states, batch.starts, batch.times, batch.values)
+    scores, alerts = _judged(model, policy, batch, figures, states.own)
+    closed = (states.now[:, m.HOUR] != hours) | (samples == 0.0)
+    memories = m.put_away(states, model.algorithm, closed)
+    codes = figures[:, f.STATE].astype(np.int64).tolist()
+    anomalies = _anomalies(model, policy, batch, figures, alerts)
+    all_scores, all_alerts = scores.tolist(), alerts.tolist()
+    results = [
+        Scored(
+            scores=all_scores[start:end],
+            alerts=all_alerts[start:end],
+            states=[f.STATES[code] for code in codes[start:end]],
+            anomalies=anomalies.get(number, []),
+            memory=memory,
+            refused=refused,
+        )
+        for number, (start, end, memory, refused) in enumerate(
+            zip(batch.starts[:-1].tolist(), batch.starts[1:].tolist(), memories, states.refused, strict=True)
         )
     ]
-    return Batch(figures, _keep(series, calibration))
+    if shadow is None or in_shadow is None:
+        return results
+    scores, alerts = _judged(shadow, policy, batch, figures, in_shadow)
+    said = zip(_by_series(scores, batch), _by_series(alerts, batch), strict=True)
+    kept = m.put_own_away(in_shadow, shadow.algorithm)
+    return [
+        replace(result, shadow=Said(*figures_of_series), shadow_memory=memory)
+        for result, figures_of_series, memory in zip(results, said, kept, strict=True)
+    ]
 
 
-def contributions(model: Model, features: FloatArray, scores: Sequence[float]) -> list[tuple[Contribution, ...]]:
-    """For each row, what each feature adds to its score, strongest first."""
-    detector: Detector = model.detector
-    count, width = features.shape
-    changed = np.repeat(features, width, axis=0).reshape(count, width, width)
-    for column, ordinary in enumerate(detector.centre()):
-        changed[:, column, column] = ordinary
-    without = detector.score(changed.reshape(count * width, width)).reshape(count, width)
-    found = []
-    for row, score, rest in zip(features.tolist(), scores, without.tolist(), strict=True):
-        parts = [
-            Contribution(name, value, score - less)
-            for name, value, less in zip(model.feature_names, row, rest, strict=True)
-        ]
-        found.append(tuple(sorted(parts, key=lambda part: -part.contribution)))
-    return found
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Samples of several series, one after the other; those of series n begin at `starts[n]`."""
+
+    starts: Starts
+    times: FloatArray
+    values: FloatArray
 
 
-def _check(series: SeriesMemory, times: Sequence[float], values: Sequence[float]) -> None:
-    if len(times) != len(values):
-        raise ValueError(f"{len(times)} times for {len(values)} values")
-    if not all(map(isfinite, times)) or not all(map(isfinite, values)):
+def _batch_of(series: Sequence[Unscored], states: States) -> _Batch:
+    counts = [len(one.times) for one in series]
+    if counts != [len(one.values) for one in series]:
+        raise ValueError("each sample needs a time and a value")
+    starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts, dtype=np.int64)])
+    times = np.fromiter(chain.from_iterable(one.times for one in series), np.float64, starts[-1])
+    values = np.fromiter(chain.from_iterable(one.values for one in series), np.float64, starts[-1])
+    if not np.isfinite(times).all() or not np.isfinite(values).all():
         raise ValueError("times and values must be finite numbers")
-    if any(later <= earlier for earlier, later in pairwise(times)):
+    firsts = starts[:-1][np.diff(starts) > 0]
+    follows = np.ones(len(times), dtype=np.bool_)
+    follows[firsts] = False
+    if (np.diff(times, prepend=-inf)[follows] <= 0.0).any():
         raise ValueError("times must increase strictly")
-    if times and series.samples and times[0] <= series.last_time:
-        raise ValueError(f"the sample at {times[0]} is not later than the last scored, at {series.last_time}")
+    known = states.now[np.diff(starts) > 0]
+    if ((times[firsts] <= known[:, m.LAST_TIME]) & (known[:, m.SAMPLES] > 0.0)).any():
+        raise ValueError("a sample is not later than the last one that was scored")
+    return _Batch(starts, times, values)
 
 
-def _recall(memory: bytes | None) -> tuple[SeriesMemory, Calibration]:
-    if memory is None:
-        return SeriesMemory(), Calibration()
-    if len(memory) <= CALIBRATION_BYTES:
-        raise MemoryRejected(f"these {len(memory)} bytes are not a series memory")
-    series = SeriesMemory.from_bytes(memory[:-CALIBRATION_BYTES])
-    return series, Calibration.from_bytes(memory[-CALIBRATION_BYTES:])
+def _judged(
+    model: Model, policy: Policy, batch: _Batch, figures: FloatArray, own: Own
+) -> tuple[FloatArray, FloatArray]:
+    evidence = model.detector.judge(figures, batch.starts, own.numbers)
+    return calibrate(policy, evidence, figures, batch.times, batch.starts, own.paging)
 
 
-def _keep(series: SeriesMemory, calibration: Calibration) -> bytes:
-    return series.to_bytes() + calibration.to_bytes()
+def _by_series(figures: FloatArray, batch: _Batch) -> list[list[float]]:
+    every = figures.tolist()
+    return [every[start:end] for start, end in pairwise(batch.starts.tolist())]
+
+
+def _anomalies(
+    model: Model, policy: Policy, batch: _Batch, figures: FloatArray, alerts: FloatArray
+) -> dict[int, list[Anomaly]]:
+    """Of each series that has any, its anomalies in order of time."""
+    strange = np.flatnonzero(alerts >= policy.threshold)
+    found: dict[int, list[Anomaly]] = {}
+    if not len(strange):
+        return found
+    series = np.searchsorted(batch.starts, strange, side="right") - 1
+    parts = model.detector.explain(figures[strange])
+    shares = parts / np.maximum(parts.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    for place, number, of_features in zip(strange.tolist(), series.tolist(), shares.tolist(), strict=True):
+        row = figures[place]
+        anomaly = Anomaly(
+            sample=place - int(batch.starts[number]),
+            threshold=policy.threshold,
+            expected_low=float(row[f.LOW]),
+            expected_high=float(row[f.HIGH]),
+            contributions=tuple(
+                sorted(
+                    (
+                        Contribution(name, float(row[column]), of_features[column])
+                        for column, name in enumerate(f.FEATURE_NAMES)
+                    ),
+                    key=lambda part: -part.contribution,
+                )
+            ),
+        )
+        found.setdefault(number, []).append(anomaly)
+    return found

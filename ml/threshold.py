@@ -1,34 +1,39 @@
-"""Is this score worth waking someone?  From a stream of scores to a calibrated alert figure and a verdict."""
+"""Is this worth waking someone?  From evidence in bits to the two figures of a sample, and to a verdict.
 
-import struct
-from dataclasses import dataclass
-from math import floor, inf, isfinite, nan
-from typing import Self
+What a series does on most days pages nobody: what is usual of its own daily peaks is taken off. One event pages once:
+what follows is held off, unless it rises clearly.
+"""
 
-from ml.errors import MemoryRejected
-from ml.features import State
+from dataclasses import astuple, dataclass
+from math import expm1, floor, log
+
+import numpy as np
+
+from ml import features as f
+from ml import memory as m
+from ml.compiled import compiled
+from ml.detectors.base import Evidence, FloatArray, Starts
 
 DAY_S = 86_400.0
-PEAK_DAYS = 28
-
-_BODY = struct.Struct(f"<q{3 + PEAK_DAYS}d")
-CALIBRATION_BYTES = _BODY.size
+_LN_2 = log(2.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """When an alert figure becomes an anomaly.
+    """When evidence becomes an anomaly.
 
-    The numbers were chosen once, on labelled series of other systems, and are the same for all series. The
-    threshold lies above `ordinary_peak`, so what a series does on most days pages nobody.
+    The numbers were chosen once, on labelled series of other systems, and are the same for all series.
     """
 
-    threshold: float = 0.53  # an alert figure from here on is an anomaly
-    ordinary_peak: float = 0.5  # daily peaks up to here are nothing special and take nothing off
+    threshold: float = 0.5  # an alert figure from here on is an anomaly
+    score_bits: float = 5.0  # evidence for ranking at which the score is one half
+    alert_bits: float = 4.6  # evidence for paging at which the alert figure is one half
+    ordinary_peak: float = 4.0  # daily peaks up to here, in bits, are nothing special and take nothing off
     peak_weight: float = 0.85  # of what the usual daily peak of the series is above that is taken off
+    peak_quantile: float = 0.9  # the usual peak is the one that so many of the last 28 days stay below
     hold_off_s: float = 45_000.0  # one event pages once in this time ...
-    clear_rise: float = 0.05  # ... unless it rises by so much above what it was
-    held_share: float = 0.5  # what is left of the alert figure while it is held off
+    clear_rise: float = 0.35  # ... unless it rises by so many bits above what it was
+    held_share: float = 0.25  # what is left of the evidence while it is held off
     warm_up_share: float = 0.4  # what is left of it on the very first sample; grows to 1 over the warm-up
 
     def is_anomaly(self, alert: float) -> bool:
@@ -39,70 +44,81 @@ class Policy:
 DEFAULT_POLICY = Policy()
 
 
-class Calibration:
-    """What is remembered of the scores of a series: its daily peaks, and what is held off.
+def calibrate(
+    policy: Policy, evidence: Evidence, figures: FloatArray, times: FloatArray, starts: Starts, paging: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """The score and the alert figure of each sample, from 0 (ordinary) to 1 (strange).
 
-    `usual_peak` is the daily peak that nine of ten days stay below, of the last 28 days with samples, and 0
-    while there is none. Days count in UTC, and the warm-up does not count.
+    The samples of series n are those from `starts[n]` to `starts[n + 1]`; `paging[n]`, what is remembered of its
+    alerts, moves on.
     """
-
-    __slots__ = ("day", "held_peak", "held_until", "peak", "peaks", "usual_peak")
-
-    def __init__(self) -> None:
-        self.day = 0
-        self.peak = 0.0
-        self.held_peak = 0.0
-        self.held_until = -inf
-        self.peaks: list[float] = []  # of the days before, newest last
-        self.usual_peak = 0.0
-
-    def advance(self, time: float, score: float, state: State, warmth: float, policy: Policy) -> float:
-        """The alert figure of the next sample, from 0 to 1."""
-        self._note_peak(time, score, state)
-        alert = score
-        if self.usual_peak > policy.ordinary_peak:
-            alert -= policy.peak_weight * (self.usual_peak - policy.ordinary_peak)
-            if score <= self.usual_peak:
-                # A daily job scores high each day. It is not news, however high.
-                alert = min(alert, policy.ordinary_peak)
-        if state == "warming_up":
-            alert *= policy.warm_up_share + (1.0 - policy.warm_up_share) * warmth
-        alert = min(max(alert, 0.0), 1.0)
-        if time < self.held_until and alert <= self.held_peak + policy.clear_rise:
-            return alert * policy.held_share
-        self.held_peak = alert
-        self.held_until = time + policy.hold_off_s
-        return alert
-
-    def _note_peak(self, time: float, score: float, state: State) -> None:
-        day = floor(time / DAY_S)
-        if day != self.day:
-            if self.peak > 0.0:
-                self.peaks = [*self.peaks, self.peak][-PEAK_DAYS:]
-                self.usual_peak = _usual(self.peaks)
-            self.day = day
-            self.peak = 0.0
-        if state != "warming_up" and score > self.peak:
-            self.peak = score
-
-    def to_bytes(self) -> bytes:
-        """The memory as bytes, always of the same size."""
-        peaks = [nan] * (PEAK_DAYS - len(self.peaks)) + self.peaks
-        return _BODY.pack(self.day, self.peak, self.held_peak, self.held_until, *peaks)
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """The memory that `to_bytes` put away. Raises MemoryRejected."""
-        if len(data) != CALIBRATION_BYTES:
-            raise MemoryRejected(f"calibration of {len(data)} bytes, {CALIBRATION_BYTES} are needed")
-        memory = cls()
-        memory.day, memory.peak, memory.held_peak, memory.held_until, *peaks = _BODY.unpack(data)
-        memory.peaks = [peak for peak in peaks if peak == peak]
-        memory.usual_peak = _usual(memory.peaks)
-        if not all(map(isfinite, [memory.peak, memory.held_peak, *memory.peaks])):
-            raise MemoryRejected("calibration with a figure that is not finite")
-        return memory
+    scores, alerts = np.empty(len(times)), np.empty(len(times))
+    numbers = np.array(astuple(policy))
+    _calibrate(numbers, evidence.score, evidence.alert, figures, times, starts, paging, scores, alerts)
+    return scores, alerts
 
 
-def _usual(peaks: list[float]) -> float:
-    return sorted(peaks)[(len(peaks) - 1) * 9 // 10] if peaks else 0.0
+@compiled
+def _calibrate(
+    policy: FloatArray,
+    score_bits: FloatArray,
+    alert_bits: FloatArray,
+    figures: FloatArray,
+    times: FloatArray,
+    starts: Starts,
+    paging: FloatArray,
+    scores: FloatArray,
+    alerts: FloatArray,
+) -> None:
+    _, bits_of_score, bits_of_alert, ordinary, weight, quantile, hold_off_s, rise, held_share, warm_share = policy
+    for series in range(len(paging)):
+        of_series = paging[series]
+        for sample in range(starts[series], starts[series + 1]):
+            if figures[sample, f.BEGINS] != 0.0:
+                _begin(of_series, times[sample])
+            warmth, bits = figures[sample, f.WARMTH], alert_bits[sample]
+            _note_peak(of_series, times[sample], bits if warmth >= 1.0 else 0.0, quantile)
+            usual = of_series[m.USUAL_PEAK]
+            alert = bits
+            if usual > ordinary:
+                alert -= weight * (usual - ordinary)
+                if bits <= usual:
+                    # A daily job is strange each day. It is not news, however strange.
+                    alert = min(alert, ordinary)
+            if figures[sample, f.USUAL] != 0.0:
+                # Half of the days go as far at this hour. It is no news either.
+                alert = min(alert, ordinary)
+            alert = max(alert, 0.0) * (warm_share + (1.0 - warm_share) * warmth)
+            if times[sample] < of_series[m.HELD_UNTIL] and alert <= of_series[m.HELD_ALERT] + rise:
+                alert *= held_share
+            else:
+                of_series[m.HELD_ALERT] = alert
+                of_series[m.HELD_UNTIL] = times[sample] + hold_off_s
+            scores[sample] = -expm1(-_LN_2 * (score_bits[sample] / bits_of_score))
+            alerts[sample] = -expm1(-_LN_2 * (alert / bits_of_alert))
+
+
+@compiled
+def _begin(paging: FloatArray, time: float) -> None:
+    paging[: m.FIRST_PEAK] = 0.0
+    paging[m.FIRST_PEAK :] = np.nan
+    paging[m.DAY] = floor(time / DAY_S)
+    paging[m.USUAL_PEAK] = m.NEVER
+    paging[m.HELD_UNTIL] = m.NEVER
+
+
+@compiled
+def _note_peak(paging: FloatArray, time: float, bits: float, quantile: float) -> None:
+    """Keep the highest evidence of each day; days without any do not count."""
+    day = floor(time / DAY_S)
+    if day != paging[m.DAY]:
+        if paging[m.PEAK] > 0.0:
+            paging[m.FIRST_PEAK + int(paging[m.PEAKS]) % m.PEAK_DAYS] = paging[m.PEAK]
+            paging[m.PEAKS] += 1.0
+            days = int(min(paging[m.PEAKS], float(m.PEAK_DAYS)))
+            ordered = np.sort(paging[m.FIRST_PEAK : m.FIRST_PEAK + days])
+            paging[m.USUAL_PEAK] = ordered[int((days - 1) * quantile)]
+        paging[m.DAY] = day
+        paging[m.PEAK] = 0.0
+    if bits > paging[m.PEAK]:
+        paging[m.PEAK] = bits

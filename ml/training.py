@@ -11,18 +11,21 @@ from ml import detectors
 from ml.artifact import Model, pack, unpack
 from ml.detectors.base import FloatArray
 from ml.errors import ArtifactRejected, NotEnoughHistory
-from ml.features import FEATURE_NAMES, SeriesMemory
+from ml.features import FEATURE_NAMES, FIGURES, STATE, figures_of
+from ml.memory import recall
 from ml.ordinary import ordinary_series
 
-DEFAULT_MAX_ROWS = 6_000
+DEFAULT_MAX_ROWS = 2_000
 LEAST_ROWS = 256
 ORDINARY_SEED = 20_240_101
+_OF_A_GENERATED = 400
+_SCORING = 1.0
 _FORMAT = "sensus-training-set"
 _LIBRARIES = ("numpy", "scikit-learn")
 
 
 class TrainingSet:
-    """A seeded sample of the feature rows of many series, balanced between them.
+    """A seeded sample of the figures of many series, balanced between them.
 
     At most `max_rows` rows are kept; when there are more, the series with the most rows give them up. The
     sample depends on the seed and on the order in which series were added, on nothing else.
@@ -32,12 +35,19 @@ class TrainingSet:
     threshold: on NAB, refitted each night, that cost 10 points of 65.
     """
 
-    def __init__(self, seed: int, max_rows: int = DEFAULT_MAX_ROWS, ordinary_share: float = 0.75) -> None:
+    def __init__(
+        self,
+        seed: int,
+        max_rows: int = DEFAULT_MAX_ROWS,
+        ordinary_share: float = 0.75,
+        most_of_a_series: int = DEFAULT_MAX_ROWS,
+    ) -> None:
         if not 0.0 <= ordinary_share < 1.0:
             raise ValueError(f"ordinary_share must be from 0 to less than 1, not {ordinary_share}")
         self.seed = seed
         self.max_rows = max_rows
         self.ordinary_share = ordinary_share
+        self.most_of_a_series = most_of_a_series
         self.series = 0
         self.samples = 0
         self._parts: list[tuple[FloatArray, FloatArray]] = []  # draws (ascending) and rows, one pair a series
@@ -49,37 +59,47 @@ class TrainingSet:
 
     def add(self, times: Sequence[float], values: Sequence[float]) -> int:
         """Take in the history of one series, oldest first; how many of its rows are past the warm-up."""
-        memory = SeriesMemory()
-        rows = []
-        for time, value in zip(times, values, strict=True):
-            row = memory.advance(float(time), float(value))
-            if memory.state == "scoring":
-                rows.append(row)
+        starts = np.array([0, len(times)], dtype=np.int64)
+        at, of = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
+        figures = figures_of(recall([None], "", np.zeros(0)), starts, at, of)
+        rows = figures[figures[:, STATE] == _SCORING]
         # Each series draws by its own number, so that adding in chunks draws the same.
         draws = np.random.default_rng([self.seed, self.series]).random(len(rows))
-        kept = np.argsort(draws, kind="stable")[: self.max_rows]
-        table = np.array(rows, dtype=np.float64).reshape(len(rows), len(FEATURE_NAMES))
-        self._parts.append((draws[kept], table[kept]))
+        kept = np.argsort(draws, kind="stable")[: min(self.max_rows, self.most_of_a_series)]
+        self._parts.append((draws[kept], rows[kept]))
         self.series += 1
         self.samples += len(times)
-        self._trim()
+        # What is given up now would be given up later too: more series leave less room for each.
+        if self.rows > 2 * self.max_rows:
+            self._trim()
         return len(rows)
 
     def _trim(self) -> None:
-        """Keep the rows of lowest draw, as many of each series as fit when all may have the same number."""
-        if self.rows <= self.max_rows:
+        """Keep the rows of lowest draw, as many of each series as fit when all may have the same number.
+
+        What room is left goes to the series whose next row has the lowest draw.
+        """
+        sizes = [len(draws) for draws, _ in self._parts]
+        if sum(sizes) <= self.max_rows:
             return
-        left, waiting, quota = self.max_rows, sorted(len(draws) for draws, _ in self._parts), 0
+        left, waiting, quota = self.max_rows, sorted(sizes), 0
         while waiting:
             quota = left // len(waiting)
             if waiting[0] > quota:
                 break
             left -= waiting.pop(0)
-        self._parts = [(draws[:quota], rows[:quota]) for draws, rows in self._parts]
+        room = left - quota * len(waiting)
+        next_draws = sorted(
+            (draws[quota], number) for number, (draws, _) in enumerate(self._parts) if len(draws) > quota
+        )
+        luckier = {number for _, number in next_draws[:room]}
+        ends = [quota + (number in luckier) for number in range(len(self._parts))]
+        self._parts = [(draws[:end], rows[:end]) for (draws, rows), end in zip(self._parts, ends, strict=True)]
 
     def table(self) -> FloatArray:
-        """The rows kept, shape (rows, features)."""
-        empty = np.zeros((0, len(FEATURE_NAMES)))
+        """The rows kept, shape (rows, FIGURES)."""
+        self._trim()
+        empty = np.zeros((0, FIGURES))
         return np.concatenate([empty, *(rows for _, rows in self._parts)])
 
     def fit(
@@ -92,7 +112,7 @@ class TrainingSet:
         table = self.table()
         if len(table) < LEAST_ROWS:
             raise NotEnoughHistory(len(table), LEAST_ROWS)
-        ordinary = np.zeros((0, len(FEATURE_NAMES)))
+        ordinary = np.zeros((0, FIGURES))
         if self.ordinary_share:
             wanted = round(len(table) * self.ordinary_share / (1.0 - self.ordinary_share))
             ordinary = ordinary_rows()[:wanted]
@@ -113,9 +133,11 @@ class TrainingSet:
             "seed": self.seed,
             "max_rows": self.max_rows,
             "ordinary_share": self.ordinary_share,
+            "most_of_a_series": self.most_of_a_series,
             "series": self.series,
             "samples": self.samples,
         }
+        self._trim()
         draws = np.concatenate([np.zeros(0), *(draws for draws, _ in self._parts)])
         sizes = np.array([len(draws) for draws, _ in self._parts], dtype=np.int64)
         return pack(header, {"draws": draws, "rows": self.table(), "sizes": sizes})
@@ -127,7 +149,12 @@ class TrainingSet:
         if header.get("format") != _FORMAT or tuple(header.get("features", ())) != FEATURE_NAMES:
             raise ArtifactRejected("the bytes are not a training set of this release")
         try:
-            gathered = cls(int(header["seed"]), int(header["max_rows"]), float(header["ordinary_share"]))
+            gathered = cls(
+                int(header["seed"]),
+                int(header["max_rows"]),
+                float(header["ordinary_share"]),
+                int(header["most_of_a_series"]),
+            )
             gathered.series, gathered.samples = int(header["series"]), int(header["samples"])
             ends = np.cumsum(arrays["sizes"])[:-1]
             draws, rows = np.split(arrays["draws"], ends), np.split(arrays["rows"], ends)
@@ -139,8 +166,8 @@ class TrainingSet:
 
 @lru_cache(maxsize=1)
 def ordinary_rows() -> FloatArray:
-    """Feature rows of generated ordinary series, shuffled; the same in every process."""
-    gathered = TrainingSet(ORDINARY_SEED, max_rows=20_000, ordinary_share=0.0)
+    """Figures of generated ordinary series, shuffled; the same in every process."""
+    gathered = TrainingSet(ORDINARY_SEED, max_rows=20_000, ordinary_share=0.0, most_of_a_series=_OF_A_GENERATED)
     for times, values in ordinary_series(ORDINARY_SEED):
         gathered.add(times, values)
     table = gathered.table()
@@ -154,7 +181,7 @@ def fit_model(
     algorithm: str = detectors.DEFAULT,
     parameters: Mapping[str, int | float] | None = None,
 ) -> Model:
-    """A model of these feature rows; `trained_on` says where they come from, its `seed` is the one used."""
+    """A model of these figures; `trained_on` says where they come from, its `seed` is the one used."""
     detector = detectors.create(algorithm, **(parameters or {}))
     detector.fit(rows, trained_on["seed"])
     return Model(

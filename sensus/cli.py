@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from sensus import __version__
-from sensus.errors import SensusError
+from sensus.errors import ConfigurationError, SensusError
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,24 @@ COMMANDS = (
         "run the whole stack in the foreground",
         "sensus.runtime.up:configure",
         "sensus.runtime.up:run",
+    ),
+    Command(
+        "run",
+        "one process of the stack, for containers and other supervisors",
+        "sensus.runtime.run:configure_run",
+        "sensus.runtime.run:run",
+    ),
+    Command(
+        "probe",
+        "whether a process of `sensus run` is ready",
+        "sensus.runtime.probe:configure",
+        "sensus.runtime.probe:run",
+    ),
+    Command(
+        "prepare",
+        "make tables and first access, before `sensus run`",
+        "sensus.runtime.run:configure_prepare",
+        "sensus.runtime.run:prepare",
     ),
     Command("check", "validate settings and every server", "sensus.check:configure", "sensus.check:run"),
     Command("db", "bring the tables to this release", "db.cli:configure", "db.cli:run"),
@@ -58,18 +76,9 @@ COMMANDS = (
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command.  Exit codes: 0 done, 1 the work failed, 2 wrong usage."""
     words = list(sys.argv[1:] if words is None else words)
-    parser = argparse.ArgumentParser(prog="sensus", description="Why does the site's Prometheus shout?")
-    parser.add_argument("--version", action="version", version=f"sensus {__version__}")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    chosen = next((word for word in words if not word.startswith("-")), None)
-    for command in COMMANDS:
-        subparser = subparsers.add_parser(command.name, help=command.help, description=command.help)
-        # Only the command that is used is imported: most need neither a web framework nor scikit-learn.
-        if command.name == chosen:
-            _resolve(command.configure)(subparser)
-    arguments = parser.parse_args(words)
-    command = next(command for command in COMMANDS if command.name == arguments.command)
     try:
+        arguments = _parsed(words)
+        command = next(command for command in COMMANDS if command.name == arguments.command)
         return int(_resolve(command.run)(arguments))
     except SensusError as error:
         print(f"sensus: {error}", file=sys.stderr)
@@ -89,9 +98,28 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _parsed(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="sensus", description="Why does the site's Prometheus shout?")
+    parser.add_argument("--version", action="version", version=f"sensus {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    for command in COMMANDS:
+        subparser = subparsers.add_parser(command.name, help=command.help, description=command.help)
+        # Only the command that is used is imported: most need neither a web framework nor scikit-learn.
+        if command.name == chosen:
+            _resolve(command.configure)(subparser)
+    return parser.parse_args(words)
+
+
 def _resolve(name: str) -> Any:
     module, _, function = name.partition(":")
-    return getattr(import_module(module), function)
+    try:
+        return getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        # The image of the API has neither model code nor what only workers need.
+        raise ConfigurationError(
+            f"this command needs {error.name}, which is not installed here; in containers use the workers' image"
+        ) from error
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess
 
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -60,6 +60,7 @@ notifications = Counter(
     "Notifications by what came of a try; those that wait are unfinished work.",
     ["outcome"],
 )
+anomaly_feedback = Counter("sensus_anomaly_feedback_total", "Judgements of anomalies by people.", ["verdict"])
 db_query_duration = Histogram(
     "sensus_db_query_duration_seconds", "Time of one statement.", ["operation"], buckets=(0.001, *_LATENCY_S)
 )
@@ -74,10 +75,15 @@ reconciler_runs = Counter(
 alerts_reconciled = Counter(
     "sensus_alerts_reconciled_total", "Alerts that were put right by the list of the Alertmanager.", ["change"]
 )
+anomaly_alerts = Counter("sensus_anomaly_alerts_total", "Anomalies told to the Alertmanager as alerts.", ["change"])
+anomaly_alert_posts = Counter("sensus_anomaly_alert_posts_total", "Posts of anomalies to an Alertmanager.", ["outcome"])
+alerts_echoed = Counter("sensus_alerts_echoed_total", "Our own anomalies that came back as alerts, and are not stored.")
 alerts_stale = Counter("sensus_alerts_stale_total", "Alerts that nobody repeated for too long.")
 sweep_found = Counter("sensus_sweep_found_total", "Unfinished work found by the sweep.", ["kind"])
-tasks_run = Counter("sensus_tasks_total", "Tasks ended.", ["task", "state"])
+tasks_run = Counter("sensus_tasks_total", "Tasks ended.", ["queue", "task", "state"])
 task_duration = Histogram("sensus_task_duration_seconds", "Run time of tasks.", ["task"], buckets=_LONG_S)
+# The newest of all processes, which is beat's: no other one sends what is scheduled.
+beat_sent = Gauge("sensus_beat_sent_timestamp_seconds", "When beat last sent a message.", multiprocess_mode="max")
 
 # A rate over a counter that appears with its first event misses that event.
 for _reason in ("invalid", "too_old", "too_far_ahead", "not_finite", "kind", "new_series"):
@@ -106,8 +112,13 @@ for _reason in ("nul", "wrong_type", "too_long", "too_many_labels", "too_deep", 
     quarantined.labels(_reason)
 for _outcome in ("done", "away", "unreadable"):
     reconciler_runs.labels(_outcome)
+    anomaly_alert_posts.labels(_outcome)
+for _change in ("fired", "ended"):
+    anomaly_alerts.labels(_change)
 for _change in ("stored", "reopened", "resolved", "not_storable"):
     alerts_reconciled.labels(_change)
+for _verdict in ("real", "false"):
+    anomaly_feedback.labels(_verdict)
 for _kind in ("series", "analyses", "audit"):
     sweep_found.labels(_kind)
 

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from sensus import secret_files
 from sensus.errors import ConfigurationError
 
 PREFIX = "SENSUS_"
@@ -31,6 +32,9 @@ _SERVICE_LINK_NAME = re.compile(
     r"^SENSUS_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$"
 )
 _SERVICE_LINK_VALUE = re.compile(r"^(tcp|udp|sctp)://")
+
+Detector = Literal["isolation_forest", "seasonal_baseline", "half_space_trees", "ensemble"]
+DETECTORS: tuple[str, ...] = get_args(Detector)
 
 _SCHEMA = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 # Such a URL may hold a comma, so a separator is one only where the next URL begins.
@@ -46,9 +50,15 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", frozen=True)
 
     data_dir: Path = Field(Path("data"), description="Where `sensus up` keeps its servers, secrets and schedules.")
-    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    host: str = Field("127.0.0.1", description="Address the API listens on, and a worker or beat with its figures.")
     port: Port = Field(8080, description="Port of the API; 0 picks a free one.")
-    flower_port: Port = Field(5555, description="Port of Flower, on loopback; 0 picks a free one.")
+    flower_host: str = Field("127.0.0.1", description="Address Flower listens on.")
+    flower_port: Port = Field(5555, description="Port of Flower; 0 picks a free one.")
+    metrics_port: Port = Field(
+        0,
+        description="Port on which a worker or beat of `sensus run` shows its figures; 0: on none. The API shows those "
+        "of `sensus up`.",
+    )
     postgres_port: Port = Field(15432, description="Port of the embedded PostgreSQL; 0 picks a free one.")
     redis_port: Port = Field(16379, description="Port of the embedded Redis; 0 picks a free one.")
 
@@ -56,9 +66,24 @@ class Settings(BaseSettings):
         None,
         description="PostgreSQL to use instead of the embedded one: postgresql://user:password@host/name.",
     )
+    database_password: SecretStr | None = Field(
+        None, description="Password of the user in SENSUS_DATABASE_URL, where that has none."
+    )
+    reporting_password: SecretStr | None = Field(
+        None,
+        min_length=8,
+        description="Password of the role sensus_reporting, which `sensus db upgrade` makes for dashboards; the "
+        "embedded PostgreSQL has a password of its own for it.",
+    )
+    database_direct_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL itself, where SENSUS_DATABASE_URL leads to a pooler in transaction mode, such as "
+        "PgBouncer: for migrations, and for locks that outlive a transaction.",
+    )
     redis_url: SecretStr | None = Field(
         None, description="Redis to use instead of the embedded one: redis://:password@host:6379/0."
     )
+    redis_password: SecretStr | None = Field(None, description="Password of SENSUS_REDIS_URL, where that has none.")
     ollama_url: str = Field("http://127.0.0.1:11434", description="The Ollama server that explains alerts.")
 
     alertmanager_url: SecretStr | None = Field(
@@ -70,6 +95,10 @@ class Settings(BaseSettings):
         (),
         description="Receivers of that Alertmanager, by commas: an alert that never arrived is stored only if it goes "
         "to one of them; empty: to any.",
+    )
+    anomaly_alerts: bool = Field(
+        False,
+        description="Whether that Alertmanager is told of our own anomalies, as alerts named SensusAnomaly: on or off.",
     )
     stale_after_hours: float = Field(
         25.0, ge=0, le=100_000, description="Hours without a repeat after which a firing alert is stale; 0: never."
@@ -171,15 +200,29 @@ class Settings(BaseSettings):
     retention_days: PositiveInt = Field(90, description="Days that samples, alerts and analyses are kept.")
     score_retention_days: PositiveInt = Field(30, description="Days that the scores of samples are kept.")
     training_days: PositiveInt = Field(28, description="Days of history that the nightly training reads.")
+    detector: Detector = Field(
+        "isolation_forest",
+        description="What scores series, unless POST /api/v1/detectors chose another: isolation_forest, "
+        "seasonal_baseline, half_space_trees or ensemble.",
+    )
+    challenger_share: float = Field(
+        0.0, ge=0, le=1, description="Share of the series that have the figures of the challenger as theirs."
+    )
 
     web_workers: PositiveInt = Field(2, description="Processes of the API.")
     web_threads: PositiveInt = Field(8, description="Threads of each API process.")
     worker_concurrency: PositiveInt = Field(2, description="Processes of the workers `anomaly` and `llm`.")
 
+    otlp_endpoint: str = Field(
+        "",
+        description="OpenTelemetry collector that is told traces by OTLP over HTTP, http://host:4318; empty: none are "
+        "made.",
+    )
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_format: Literal["json", "console"] = Field("console", description="Form of the log lines.")
 
-    @field_validator("port", "flower_port", "postgres_port", "redis_port", mode="before")
+    @field_validator("port", "flower_port", "metrics_port", "postgres_port", "redis_port", mode="before")
     @classmethod
     def _not_a_service_link(cls, value: object, info: ValidationInfo) -> object:
         # A Kubernetes service called `sensus` sets SENSUS_PORT=tcp://10.0.0.1:8080 in its neighbours.
@@ -213,7 +256,7 @@ class Settings(BaseSettings):
             ipaddress.ip_network(part, strict=False)
         return value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_direct_url")
     @classmethod
     def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(
@@ -243,6 +286,12 @@ class Settings(BaseSettings):
             if not is_sound or parts.query or parts.fragment:
                 raise ValueError("must be like http://host:9093, or several such by commas")
         return value
+
+    @model_validator(mode="after")
+    def _alerts_have_a_place_to_go(self) -> Self:
+        if self.anomaly_alerts and not self.alertmanager_urls():
+            raise ValueError(f"{PREFIX}ANOMALY_ALERTS is on, so {PREFIX}ALERTMANAGER_URL must be set")
+        return self
 
     @field_validator("notify_urls")
     @classmethod
@@ -281,14 +330,27 @@ class Settings(BaseSettings):
         """The database's address as SQLAlchemy takes it.  Raises ConfigurationError when none is set."""
         if self.database_url is None:
             raise ConfigurationError("SENSUS_DATABASE_URL is not set; set it, or use `sensus up`, which brings its own")
-        url = self.database_url.get_secret_value()
+        url = _with_password(self.database_url, self.database_password)
         return "postgresql+psycopg://" + url.split("://", 1)[1]
+
+    def direct_url(self) -> str | None:
+        """The address of PostgreSQL behind a pooler, as SQLAlchemy takes it; None where there is no pooler."""
+        if self.database_direct_url is None:
+            return None
+        return (
+            "postgresql+psycopg://"
+            + _with_password(self.database_direct_url, self.database_password).split("://", 1)[1]
+        )
+
+    def require_unpooled_url(self) -> str:
+        """The address at which a connection is one's own.  Raises ConfigurationError when none is set."""
+        return self.direct_url() or self.require_database_url()
 
     def require_redis_url(self) -> str:
         """The address of Redis.  Raises ConfigurationError when none is set."""
         if self.redis_url is None:
             raise ConfigurationError("SENSUS_REDIS_URL is not set; set it, or use `sensus up`, which brings its own")
-        return self.redis_url.get_secret_value()
+        return _with_password(self.redis_url, self.redis_password)
 
     def llm_models(self) -> tuple[str, ...]:
         """The models that may be asked, the preferred one first."""
@@ -325,7 +387,7 @@ class Origin:
 
     name: str
     value: str
-    source: Literal["environment", ".env", "default"]
+    source: Literal["environment", ".env", "file", "default"]
     description: str
 
 
@@ -334,9 +396,12 @@ def load() -> Settings:
 
     Raises ConfigurationError, in one line, for an unknown name (with the nearest known one) or a bad value.
     """
-    _refuse_unknown({**dotenv_values(ENV_FILE), **os.environ})
+    environment = {**dotenv_values(ENV_FILE), **os.environ}
+    _refuse_unknown(environment)
+    in_files = secret_files.read(environment, secret_names())
+    from_files: dict[str, Any] = {name.removeprefix(PREFIX).lower(): value for name, value in in_files.items()}
     try:
-        return Settings()
+        return Settings(**from_files)
     except ValidationError as error:
         raise ConfigurationError("; ".join(_told(error))) from None
 
@@ -365,20 +430,39 @@ def of_running_stack(read: Settings) -> Settings:
 
 
 def names() -> tuple[str, ...]:
-    """Every variable that is understood, in the order of the README table."""
+    """Every setting's variable, in the order of the README table."""
     return tuple(PREFIX + field.upper() for field in Settings.model_fields)
+
+
+def variables() -> tuple[str, ...]:
+    """Every variable that may be set: the settings, and the files of those that are secrets."""
+    return (*names(), *(name + secret_files.SUFFIX for name in secret_names()))
+
+
+def secret_names() -> tuple[str, ...]:
+    """Those of the variables that hold secrets; each may be read from the file that `..._FILE` names."""
+    return tuple(
+        PREFIX + field.upper() for field, info in Settings.model_fields.items() if info.annotation == SecretStr | None
+    )
 
 
 def origins(settings: Settings) -> Iterator[Origin]:
     """Each setting with its value, masked when secret, and where it came from."""
     in_file = dotenv_values(ENV_FILE)
+    in_files = {name for name in secret_names() if {**in_file, **os.environ}.get(name + secret_files.SUFFIX)}
     for field, info in Settings.model_fields.items():
         name = PREFIX + field.upper()
         value = getattr(settings, field)
         yield Origin(
             name=name,
             value="" if value is None else ",".join(value) if isinstance(value, tuple) else str(value),
-            source="environment" if name in os.environ else ".env" if name in in_file else "default",
+            source="file"
+            if name in in_files
+            else "environment"
+            if name in os.environ
+            else ".env"
+            if name in in_file
+            else "default",
             description=info.description or "",
         )
 
@@ -389,7 +473,9 @@ def readme_table() -> str:
     for field, info in Settings.model_fields.items():
         default = "" if info.default in (None, ()) else f"`{info.default}`"
         rows.append(f"| `{PREFIX}{field.upper()}` | {default} | {info.description} |")
-    return "\n".join(rows) + "\n"
+    secrets = ", ".join(f"`{name}`" for name in secret_names())
+    note = f"A secret may stand in a file: `..._FILE` with its path, in place of {secrets}."
+    return "\n".join([*rows, "", note]) + "\n"
 
 
 def address(host: str, port: int) -> str:
@@ -406,8 +492,16 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _with_password(url: SecretStr, password: SecretStr | None) -> str:
+    parts = urlsplit(url.get_secret_value())
+    if password is None or parts.password is not None:
+        return url.get_secret_value()
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password.get_secret_value(), safe='')}@{host}"))
+
+
 def _refuse_unknown(environment: Mapping[str, str | None]) -> None:
-    known = names()
+    known = variables()
     for name, value in environment.items():
         if not name.startswith(PREFIX) or name in known:
             continue
@@ -420,4 +514,6 @@ def _refuse_unknown(environment: Mapping[str, str | None]) -> None:
 def _told(error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_url=False, include_input=False):
         name = PREFIX + "_".join(str(part) for part in problem["loc"][:1]).upper()
-        yield f"{name}: {problem['msg'].removeprefix('Value error, ')}"
+        message = problem["msg"].removeprefix("Value error, ")
+        # What concerns several settings names them itself.
+        yield f"{name}: {message}" if problem["loc"] else message

@@ -20,7 +20,7 @@ from llm.client import Client, Reply
 from llm.errors import LLMError, ModelBusy, ModelMissing, ModelRefused, ModelUnreachable
 from llm.evidence import Case
 from llm.evidence_only import evidence_only
-from sensus import logs, metrics, times
+from sensus import logs, metrics, times, tracing
 from tasks.app import app
 from tasks.base import SensusTask, pause_s
 from tasks.evidence import as_answer, case_of
@@ -44,8 +44,13 @@ _breakers: dict[int, Breakers] = {}
 class Asked:
     """The client of one model for one analysis, and what became of it: asked at all, and its last error."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, api: str) -> None:
         self._client = client
+        self._called = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": api,
+            "gen_ai.request.model": client.model,
+        }
         self.model = client.model
         self.num_ctx = client.num_ctx
         self.was_asked = False
@@ -57,7 +62,10 @@ class Asked:
         began = time.perf_counter()
         outcome = "answered"
         try:
-            return self._client.ask(messages, schema, deadline_s=deadline_s)
+            with tracing.call(f"chat {self.model}", **self._called) as told:
+                reply = self._client.ask(messages, schema, deadline_s=deadline_s)
+                told |= _usage(reply)
+                return reply
         except LLMError as error:
             self.error = error
             outcome = "failed"
@@ -79,8 +87,12 @@ def analyse(self: SensusTask, *, analysis_id: int) -> None:
         claim = analyses.claim(session, analysis_id, lease_s=lease_s, holder=self.holder)
     if claim is None:
         return
+    if claim.request_id is not None:
+        # The message may be the sweep's; the work is that of the request that made the row.
+        logs.bind(request_id=claim.request_id)
     try:
-        _explain(self, claim)
+        with tracing.work_for(claim.request_id, "explain", **{"sensus.analysis_id": claim.id}):
+            _explain(self, claim)
     except Exception:
         with self.transaction() as session:
             analyses.give_back(session, claim, pause_s=pause_s(claim.failures))
@@ -91,7 +103,7 @@ def _explain(task: SensusTask, claim: AnalysisClaim) -> None:
     case = _case(task, claim)
     if case is None:
         return  # what it is about went with the retention, and the analysis with it
-    clients = [Asked(client) for client in model_server(task.settings).clients()]
+    clients = [Asked(client, api=task.settings.llm_api) for client in model_server(task.settings).clients()]
     analyst = Analyst(*clients, budget_s=task.settings.llm_deadline_s, breakers=_breakers_of_this_process())
     digest = analyst.digest(case)
     with task.transaction() as session:
@@ -175,6 +187,11 @@ def _reused(case: Case, earlier: AnalysisResult) -> Analysis | None:
         question_digest=str(earlier.question_digest),
         reason=data.get("reason"),
     )
+
+
+def _usage(reply: Reply) -> dict[str, int | str]:
+    counts = {"input_tokens": reply.prompt_tokens, "output_tokens": reply.eval_tokens}
+    return {f"gen_ai.usage.{name}": count for name, count in counts.items() if count is not None}
 
 
 def _rest_s(claim: AnalysisClaim, *, blameless: bool) -> float:

@@ -8,17 +8,17 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kombu.exceptions import OperationalError as BrokerAway
 from sqlalchemy.orm import Session
 
-from db.queries import audit, runs
+from db.queries import audit, runs, standings
 from db.queries import models as versions
 from db.session import Database
-from ml import artifact
+from ml import artifact, detectors
 from sensus import logs, settings
 from sensus.errors import ConfigurationError, SensusError, Unavailable
 from tasks import model_choice, replay_folder
@@ -41,7 +41,7 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
     """Arguments of `sensus score`."""
     parser.add_argument("--input", type=Path, required=True, metavar="DIR", help="folder of CSV files timestamp,value")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where timestamp,score,alert go")
-    parser.add_argument("--model", metavar="NAME", help="a version, builtin-1, or the path of an exported model")
+    parser.add_argument("--model", metavar="NAME", help="a version, builtin-2, or the path of an exported model")
     parser.add_argument(
         "--retrain",
         choices=("nightly", "never"),
@@ -65,11 +65,17 @@ def configure_models(parser: argparse.ArgumentParser) -> None:
     """Arguments of `sensus models`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="all versions, newest first")
-    for name, text in (("train", "train a new version"), ("evaluate", "measure the version in force")):
+    for name, text in (
+        ("train", "train a new version"),
+        ("evaluate", "measure the versions that score, and decide on challengers"),
+    ):
         action = actions.add_parser(name, help=f"{text}, by the maintenance worker")
         action.add_argument("--no-wait", action="store_true", help="ask for it and return")
     actions.add_parser("activate", help="put a version in force").add_argument("version", metavar="VERSION")
-    actions.add_parser("rollback", help="go back to the version that was in force before")
+    challenge = actions.add_parser("challenge", help="let a version score in the shadow of the one in force")
+    challenge.add_argument("version", metavar="VERSION")
+    rollback = actions.add_parser("rollback", help="go back to the version that was in force before")
+    rollback.add_argument("--detector", choices=detectors.names(), help="whose version; default: SENSUS_DETECTOR")
     export = actions.add_parser("export", help="write a version to a file that `sensus score --model` reads")
     export.add_argument("version", metavar="VERSION")
     export.add_argument("file", type=Path, metavar="FILE")
@@ -83,7 +89,8 @@ def models(arguments: argparse.Namespace) -> int:
         "train": lambda database: _run(database, where, "train", wait=not arguments.no_wait),
         "evaluate": lambda database: _run(database, where, "evaluate", wait=not arguments.no_wait),
         "activate": lambda database: _activate(database, arguments.version),
-        "rollback": _rollback,
+        "challenge": lambda database: _challenge(database, arguments.version),
+        "rollback": lambda database: _rollback(database, arguments.detector or settings.current().detector),
         "export": lambda database: _export(database, arguments.version, arguments.file),
     }
     with model_choice.opened(where) as database:
@@ -99,13 +106,14 @@ def _list(database: Database) -> int:
     return 0
 
 
+_MARKS = {"champion": "*", "challenger": "+"}
 _TITLES = ("", "VERSION", "ALGORITHM", "TRAINED", "AUROC", "DETECTED", "FALSE ALARMS/WEEK")
 
 
 def _line(version: ModelVersion) -> tuple[str, ...]:
     figures = version.evaluation
     return (
-        "*" if version.is_active else "",
+        _MARKS.get(version.role, ""),
         version.version,
         version.algorithm,
         f"{version.training_date:%Y-%m-%d %H:%M}",
@@ -118,17 +126,26 @@ def _line(version: ModelVersion) -> tuple[str, ...]:
 
 def _activate(database: Database, version: str) -> int:
     with database.transaction() as session:
-        before = versions.in_force(session)
+        before = versions.in_force(session, versions.find(session, version).algorithm)
         versions.activate(session, version)
         _record(session, "model_activated", version, None if before is None else before.version)
     print(f"{version} is in force")
     return 0
 
 
-def _rollback(database: Database) -> int:
+def _challenge(database: Database, version: str) -> int:
     with database.transaction() as session:
-        before = versions.in_force(session)
-        now = versions.rollback(session).version
+        chosen = standings.challenge(session, version)
+        champion = versions.in_force(session, chosen.algorithm)
+        _record(session, "model_challenges", version, None if champion is None else champion.version)
+    print(f"{version} scores in the shadow of {'nobody yet' if champion is None else champion.version}")
+    return 0
+
+
+def _rollback(database: Database, detector: str) -> int:
+    with database.transaction() as session:
+        before = versions.in_force(session, detector)
+        now = versions.rollback(session, detector).version
         _record(session, "model_rolled_back", now, None if before is None else before.version)
     print(f"{now} is in force again")
     return 0
@@ -162,6 +179,7 @@ def _run(database: Database, where: model_choice.Addresses, kind: runs.Kind, *, 
 def _knock(redis_url: str, kind: runs.Kind, run_id: uuid.UUID) -> None:
     # `tasks.app` reads its broker when it is imported, so the address of a running stack must stand there first.
     os.environ["SENSUS_REDIS_URL"] = redis_url
+    os.environ.pop("SENSUS_REDIS_URL_FILE", None)
     settings.current.cache_clear()
     from tasks import signatures
 
@@ -207,9 +225,16 @@ def _progress(run: TaskRun) -> str:
 
 def _outcome(run: TaskRun) -> str:
     result = run.result
+    return "\n".join(_told(one) for one in (result, *result.get("others", ())))
+
+
+def _told(result: Mapping[str, Any]) -> str:
     parts = [str(result.get("outcome", "done")).replace("_", " ")]
     parts += [str(result[name]) for name in ("version", "verdict", "reason") if result.get(name)]
-    return ": ".join(parts[:2]) + (f" ({'; '.join(parts[2:])})" if parts[2:] else "")
+    parts += result.get("reasons", ())
+    told = ": ".join(parts[:2]) + (f" ({'; '.join(parts[2:])})" if parts[2:] else "")
+    challenger = result.get("challenger")
+    return told if challenger is None else f"{told}\nchallenger {_told(challenger)}"
 
 
 def _record(session: Session, action: str, version: str, before: str | None) -> None:

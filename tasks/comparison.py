@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
-from db.queries import alerts, listings, outbox
+from db.models.anomaly_alert import ALERT_NAME
+from db.queries import alerts, anomaly_alerts, listings, outbox
 from db.queries.episodes import Identity, Message, message, to_millisecond
 from db.queries.listings import Known
 from sensus import audit, logs
@@ -85,6 +86,10 @@ class Comparison:
         """Store what is not known, and let fire again what is not over."""
         known = listings.known(session, list(self._listed))
         unknown = {identity: one for identity, one in self._listed.items() if identity not in known}
+        # Our own anomalies are listed, too: they are what we told of, and no news.
+        named = {one.fingerprint for one in unknown.values() if one.told and _is_named_as_ours(one.told)}
+        ours = anomaly_alerts.ours(session, named)
+        unknown = {identity: one for identity, one in unknown.items() if one.fingerprint not in ours}
         new = {
             identity: _message(identity, one.told)
             for identity, one in unknown.items()
@@ -151,6 +156,10 @@ def external_urls(addresses: Sequence[str]) -> list[str]:
             port = f":{parts.port}" if parts.port else ""
             found.add(parts._replace(netloc=f"{socket.gethostname()}{port}").geturl())
     return sorted(found)
+
+
+def _is_named_as_ours(told: Told) -> bool:
+    return told.labels.get("alertname") == ALERT_NAME
 
 
 def _fires_again(ours: Known, listed: Listed, newest: datetime | None) -> bool:

@@ -11,8 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db.queries import models
 from db.session import Database
-from ml import artifact
-from ml.builtin import BUILTIN_VERSION, builtin_model
+from ml import artifact, detectors
+from ml.builtin import builtin_model, builtin_version
 from ml.errors import ArtifactRejected
 from sensus.errors import ConfigurationError, SensusError, Unavailable
 from sensus.settings import RUN_FILE, Settings, of_running_stack
@@ -48,9 +48,9 @@ def addresses(settings: Settings) -> Addresses:
     if found.database_url is None:
         return Addresses(None, None, "")
     named = settings.database_url is not None
-    redis_url = None if found.redis_url is None else found.redis_url.get_secret_value()
+    redis_url = None if found.redis_url is None else found.require_redis_url()
     source = "SENSUS_DATABASE_URL" if named else str(settings.data_dir / RUN_FILE)
-    return Addresses(found.require_database_url(), redis_url, source)
+    return Addresses(found.require_unpooled_url(), redis_url, source)
 
 
 @contextmanager
@@ -71,9 +71,10 @@ def choose(name: str | None, settings: Settings) -> Chosen:
     Raises ModelUnusable or NotFound for a name that leads nowhere.
     """
     if name is None:
-        return _in_force(addresses(settings))
-    if name == BUILTIN_VERSION:
-        return Chosen(builtin_model(), f"model {BUILTIN_VERSION}, as asked for")
+        return _in_force(addresses(settings), settings.detector)
+    for algorithm in detectors.names():
+        if name == builtin_version(algorithm):
+            return Chosen(builtin_model(algorithm), f"model {name}, as asked for")
     if (path := Path(name)).is_file():
         return Chosen(_from_file(path), f"model of the file {path}")
     where = addresses(settings)
@@ -82,20 +83,21 @@ def choose(name: str | None, settings: Settings) -> Chosen:
     return Chosen(model, f"model {name} of {where.source}")
 
 
-def _in_force(where: Addresses) -> Chosen:
+def _in_force(where: Addresses, algorithm: str) -> Chosen:
+    builtin = builtin_version(algorithm)
     if where.database_url is None:
-        return Chosen(builtin_model(), f"model {BUILTIN_VERSION}, since no stack runs here")
+        return Chosen(builtin_model(algorithm), f"model {builtin}, since no stack runs here")
     try:
         with _told(where), opened(where) as database, database.transaction() as session:
-            key = models.in_force(session)
+            key = models.in_force(session, algorithm)
             if key is not None:
                 return Chosen(load_version(session, key), f"model {key.version}, in force in {where.source}")
     except Unavailable:
         # A database that somebody named must answer; a stack that was killed leaves its file behind.
         if where.source == "SENSUS_DATABASE_URL":
             raise
-        return Chosen(builtin_model(), f"model {BUILTIN_VERSION}, since the stack of {where.source} does not answer")
-    return Chosen(builtin_model(), f"model {BUILTIN_VERSION}, since no version is in force in {where.source} yet")
+        return Chosen(builtin_model(algorithm), f"model {builtin}, since the stack of {where.source} does not answer")
+    return Chosen(builtin_model(algorithm), f"model {builtin}, since no version is in force in {where.source} yet")
 
 
 def _from_file(path: Path) -> artifact.Model:
@@ -112,9 +114,9 @@ def _told(where: Addresses) -> Iterator[None]:
     try:
         yield
     except ArtifactRejected as refusal:
-        raise ModelUnusable(f"{refusal}; choose another one with --model, builtin-1 always works") from None
+        raise ModelUnusable(f"{refusal}; choose another one with --model, builtin-2 always works") from None
     except (SQLAlchemyError, Unavailable) as error:
         raise Unavailable(
             f"the database of {where.source} does not answer ({type(error).__name__}); "
-            "start it, or use --model builtin-1, which needs none"
+            "start it, or use --model builtin-2, which needs none"
         ) from None

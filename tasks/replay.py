@@ -13,7 +13,8 @@ from pathlib import Path
 
 from ml.artifact import Model
 from ml.errors import NotEnoughHistory
-from ml.scoring import score_batch
+from ml.memory import Memory, with_rings
+from ml.scoring import Unscored, score_batch
 from ml.training import TrainingSet
 from sensus import times
 from sensus.errors import SensusError
@@ -121,7 +122,7 @@ class _Series:
         self.not_scored = 0
         self._model = model
         self._retraining = retraining
-        self._memory: bytes | None = None
+        self._memory: Memory | None = None
         self._known: dict[float, tuple[float, float]] = {}
         self._seconds: list[float] = []
         self._values: list[float] = []
@@ -151,9 +152,10 @@ class _Series:
                 self._values.append(row.value)
 
     def _score_part(self, start: int, end: int) -> None:
-        batch = score_batch(self._model, self._memory, self._seconds[start:end], self._values[start:end])
-        self._memory = batch.memory
-        self._known.update((row.time, (row.score, row.alert)) for row in batch.figures)
+        seconds = self._seconds[start:end]
+        (scored,) = score_batch(self._model, [Unscored(seconds, self._values[start:end], self._memory)])
+        self._memory = with_rings(scored.memory, self._memory)
+        self._known.update(zip(seconds, zip(scored.scores, scored.alerts, strict=True), strict=True))
 
     def _nights(self) -> Iterator[float]:
         """Each 02:00 UTC, in the data's own time, that has samples after it; only the last one of a gap."""
@@ -170,7 +172,9 @@ class _Series:
         gathered = TrainingSet(retraining.seed)
         gathered.add(seconds[:learnt], values[:learnt])
         try:
-            candidate = gathered.fit(f"{self._model.algorithm}-{night_s:.0f}")
+            candidate = gathered.fit(
+                f"{self._model.algorithm}-{night_s:.0f}", self._model.algorithm, self._model.parameters
+            )
             better = compare(candidate, self._model, [(seconds, values)], retraining.seed).is_no_worse
         except NotEnoughHistory:
             return  # the model stays the same until there is enough to learn from

@@ -1,4 +1,4 @@
-"""Is a new model no worse than the one in force?  The same rule in the nightly training and in the replay of files."""
+"""Is a new model no worse than the one in force?  The same rule in the workers and in the replay of files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml.artifact import Model
-from ml.evaluate import HELD_BACK, Evaluation, TimesAndValues, evaluate
+from ml.evaluate import Evaluation, TimesAndValues, evaluate, held_back_from
 
 # One false alarm a week and series is worth as much as this share of the faults.
 _COST_OF_AN_ALARM = 0.1
@@ -45,7 +45,7 @@ def compare(candidate: Model, present: Model, histories: Sequence[TimesAndValues
 
 def learnt_from(times: Sequence[float]) -> int:
     """How many samples of a history a candidate may learn from, so that the rest can measure it."""
-    return int(len(times) * (1.0 - HELD_BACK))
+    return held_back_from(len(times))
 
 
 def _ranking(evaluation: Evaluation) -> float:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from math import isfinite
 
 from billiard.exceptions import SoftTimeLimitExceeded
+from kombu.exceptions import OperationalError as BrokerAway
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from db.models.sample import STATE_CODES
-from db.queries import arrivals, progress
-from db.queries.progress import NewAnomaly, NewScore, Scored, SeriesClaim
+from db.queries import arrivals, detector_choices, progress
+from db.queries.forecasts import NewForecast
+from db.queries.new_scores import InShadow, NewAnomaly, NewScore
+from db.queries.progress import Scored, SeriesClaim
 from db.session import Database
-from ml.artifact import Model
-from ml.errors import MemoryRejected
-from ml.scoring import Anomaly, Batch, Figures, score_batch
+from ml.features import needs_rings
+from ml.memory import Memory
+from ml.scoring import Anomaly, Unscored, score_batch
+from ml.scoring import Scored as Figures
 from sensus import logs, metrics, times
-from tasks import signatures
+from tasks import forecasting, signatures
 from tasks.app import app
 from tasks.base import SensusTask, may_pass
-from tasks.in_force import InForce, Loaded
+from tasks.in_force import InForce, Loaded, Pair, Scorers
 
 log = logs.get_logger(__name__)
 
@@ -38,20 +43,29 @@ BUDGET_S = 90.0
 LOOK_AGAIN_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 
 _in_force = InForce()
+# Samples of a series in order of time, and those of several series by their ids.
+Rows = Sequence[tuple[datetime, float]]
+Samples = Mapping[int, Rows]
 
 
 @app.task(base=SensusTask, bind=True)
 def score_series(self: SensusTask, *, series_ids: list[int]) -> None:
     """Score the new samples of these series, of any when no ids are given."""
     series_ids = _with_arrivals(self, series_ids)
-    loaded = _in_force.get(self.database)
     until = time.monotonic() + BUDGET_S
     pauses = iter(LOOK_AGAIN_S)
     while time.monotonic() < until:
         with self.transaction() as session:
             claims = progress.claim(session, series_ids, limit=SERIES_A_CLAIM, lease_s=LEASE_S, holder=self.holder)
+            chosen = _by_detector(session, claims, self.settings.detector)
         if claims:
-            score_claims(self.database, loaded, claims)
+            found = 0
+            for detector, claimed in chosen.items():
+                pair = _in_force.pair(self.database, detector)
+                for scorers, part in _shared_out(pair, claimed, self.settings.challenger_share).items():
+                    found += score_claims(self.database, scorers, part)
+            if found and self.settings.anomaly_alerts:
+                _knock()
             pauses = iter(LOOK_AGAIN_S)
             continue
         # A request that is just storing samples of a series holds its row, and the claim has passed it over.
@@ -79,35 +93,67 @@ def _with_arrivals(task: SensusTask, series_ids: list[int]) -> list[int]:
     return sorted({*series_ids, *noted.series_ids}) if series_ids else []
 
 
-def score_claims(database: Database, loaded: Loaded, claims: Sequence[SeriesClaim]) -> None:
-    """Score what was claimed and keep it; a series that fails costs its neighbours nothing.
+def _by_detector(session: Session, claims: Sequence[SeriesClaim], default: str) -> dict[str, list[SeriesClaim]]:
+    """The claims by the detector that is to score them."""
+    choices = detector_choices.every(session) if claims else ()
+    detectors = detector_choices.detectors_of(session, choices, [claim.series_id for claim in claims])
+    parts: dict[str, list[SeriesClaim]] = {}
+    for claim in claims:
+        parts.setdefault(detectors.get(claim.series_id, default), []).append(claim)
+    return parts
+
+
+def _shared_out(pair: Pair, claims: Sequence[SeriesClaim], challenger_share: float) -> dict[Scorers, list[SeriesClaim]]:
+    """The claims by who scores them."""
+    parts: dict[Scorers, list[SeriesClaim]] = {}
+    for claim in claims:
+        parts.setdefault(pair.of_series(claim.series_id, challenger_share), []).append(claim)
+    return parts
+
+
+def score_claims(database: Database, scorers: Scorers, claims: Sequence[SeriesClaim]) -> int:
+    """Score what was claimed and keep it; how many anomalies there were.  One that fails costs its neighbours nothing.
 
     One into which samples slip again and again is let go, and scored when its sender has got to the newest.
     """
-    waiting = list(claims)
+    waiting, found = list(claims), 0
     for _ in range(1 + REREADS):
         with database.transaction() as session:
             samples = progress.unscored_samples(session, waiting, limit=SAMPLES_A_CHUNK)
-        results, failed = [], []
-        for claim in waiting:
-            try:
-                results.append(_scored(loaded.model, claim, samples[claim.series_id]))
-            except SoftTimeLimitExceeded:
-                raise
-            except Exception:
-                log.exception("series_not_scored", series_id=claim.series_id, failures=claim.failures)
-                failed.append(claim)
+            waiting = _with_rings(session, waiting, samples)
+        results, failed = _scored(scorers, waiting, samples)
         if failed:
             with database.transaction() as session:
                 progress.give_back(session, failed, failed=True)
-        changed = _keep(database, loaded, results)
+        changed = _keep(database, scorers.own, results)
+        found += sum(len(result.anomalies) for result in results if result.claim.series_id not in changed)
         # A sample that slipped in behind the newest one read belongs before it: read again, in order.
         waiting = [claim for claim in waiting if claim.series_id in changed]
         if not waiting:
-            return
+            return found
     log.info("series_still_change", count=len(waiting))
     with database.transaction() as session:
         progress.give_back(session, waiting, failed=False, rest_s=RESTLESS_S)
+    return found
+
+
+def _knock() -> None:
+    try:
+        signatures.tell_anomalies()
+    except BrokerAway:
+        # The rows are there, so the next look finds them.
+        metrics.messages_lost.labels("tell_anomalies").inc()
+
+
+def _with_rings(session: Session, claims: Sequence[SeriesClaim], samples: Samples) -> list[SeriesClaim]:
+    """The claims, with the rings of series of which an hour ends."""
+    there = [claim for claim in claims if _ends_an_hour(claim, samples[claim.series_id])]
+    rings = {claim.series_id: claim for claim in progress.with_rings(session, there)} if there else {}
+    return [rings.get(claim.series_id, claim) for claim in claims]
+
+
+def _ends_an_hour(claim: SeriesClaim, rows: Rows) -> bool:
+    return bool(rows) and needs_rings(claim.memory, times.to_epoch(rows[-1][0]))
 
 
 def _keep(database: Database, loaded: Loaded, results: Sequence[Scored]) -> frozenset[int]:
@@ -136,50 +182,106 @@ def _keep_together(database: Database, loaded: Loaded, results: Sequence[Scored]
     return stored.changed
 
 
-def _scored(model: Model, claim: SeriesClaim, samples: Sequence[tuple[datetime, float]]) -> Scored:
+def _scored(
+    scorers: Scorers, claims: Sequence[SeriesClaim], samples: Samples
+) -> tuple[list[Scored], list[SeriesClaim]]:
+    """What came of the claims, and which of them failed; all at once when that works, else one by one."""
+    try:
+        return _scored_together(scorers, claims, samples), []
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception as error:
+        log.warning("series_scored_one_by_one", count=len(claims), error=type(error).__name__)
+    # Who only scores in the shadow is left out: what is wrong with it must cost nobody anything.
+    alone = Scorers(scorers.own)
+    results, failed = [], []
+    for claim in claims:
+        try:
+            results += _scored_together(alone, [claim], samples)
+        except SoftTimeLimitExceeded:
+            raise
+        except Exception:
+            log.exception("series_not_scored", series_id=claim.series_id, failures=claim.failures)
+            failed.append(claim)
+    return results, failed
+
+
+def _scored_together(scorers: Scorers, claims: Sequence[SeriesClaim], samples: Samples) -> list[Scored]:
+    shadow = scorers.shadow
     # A NaN has no place in arithmetic that goes on for weeks: it is passed over, as it is offline.
-    usable = [(at, value) for at, value in samples if isfinite(value)]
-    moments = [at for at, _ in usable]
-    batch = _batch(model, claim, [times.to_epoch(at) for at in moments], [value for _, value in usable])
+    usable = [[(at, value) for at, value in samples[claim.series_id] if isfinite(value)] for claim in claims]
+    unscored = [
+        Unscored(
+            times=[times.to_epoch(at) for at, _ in rows],
+            values=[value for _, value in rows],
+            memory=_memory(claim, rows),
+            # A version that is new in the shadow begins with what the other one remembers.
+            shadow=claim.shadow_memory if shadow is not None and claim.shadow_version_id == shadow.key.id else None,
+        )
+        for claim, rows in zip(claims, usable, strict=True)
+    ]
+    scored = score_batch(scorers.own.model, unscored, shadow=None if shadow is None else shadow.model)
+    expected = forecasting.of(claims, scored)
+    return [
+        _result(scorers, claim, samples[claim.series_id], rows, figures, expected.get(claim.series_id))
+        for claim, rows, figures in zip(claims, usable, scored, strict=True)
+    ]
+
+
+def _memory(claim: SeriesClaim, rows: Rows) -> Memory | None:
+    if claim.memory is None:
+        return None
+    if claim.rings is None and _ends_an_hour(claim, rows):
+        log.warning("series_starts_afresh", series_id=claim.series_id, reason="its rings are gone")
+        return None
+    return Memory(claim.memory, claim.rings)
+
+
+def _result(
+    scorers: Scorers, claim: SeriesClaim, read: Rows, rows: Rows, figures: Figures, forecast: NewForecast | None
+) -> Scored:
+    if figures.refused is not None:
+        # Another release wrote it. A series that starts afresh warms up again; one that is stuck is never scored.
+        log.warning("series_starts_afresh", series_id=claim.series_id, reason=figures.refused)
     return Scored(
         claim=claim,
-        until=claim.until if len(samples) < SAMPLES_A_CHUNK else samples[-1][0],
-        read=len(samples),
+        until=claim.until if len(read) < SAMPLES_A_CHUNK else read[-1][0],
+        read=len(read),
         scores=[
-            NewScore(at, row.score, row.alert, STATE_CODES[row.state])
-            for at, row in zip(moments, batch.figures, strict=True)
+            NewScore(at, score, alert, STATE_CODES[state])
+            for (at, _), score, alert, state in zip(rows, figures.scores, figures.alerts, figures.states, strict=True)
         ],
-        anomalies=[
-            NewAnomaly(at, row.score, row.alert, _told(row, row.anomaly, model.version))
-            for at, row in zip(moments, batch.figures, strict=True)
-            if row.anomaly is not None
-        ],
-        memory=batch.memory,
+        anomalies=[_anomaly(rows[one.sample], figures, one, scorers.own.model.version) for one in figures.anomalies],
+        memory=figures.memory.hot,
+        rings=figures.memory.rings,
+        shadow=_in_shadow(scorers, figures),
+        forecast=forecast,
     )
 
 
-def _batch(model: Model, claim: SeriesClaim, seconds: list[float], values: list[float]) -> Batch:
-    try:
-        return score_batch(model, claim.memory, seconds, values)
-    except MemoryRejected as refusal:
-        # Another release wrote it. A series that starts afresh warms up again; one that is stuck is never scored.
-        log.warning("series_starts_afresh", series_id=claim.series_id, reason=str(refusal))
-        return score_batch(model, None, seconds, values)
+def _in_shadow(scorers: Scorers, figures: Figures) -> InShadow | None:
+    said, memory = figures.shadow, figures.shadow_memory
+    if scorers.shadow is None or said is None or memory is None:
+        return None
+    return InShadow(scorers.shadow.key.id, said.scores, said.alerts, memory)
 
 
-def _told(row: Figures, anomaly: Anomaly, version: str) -> dict[str, object]:
-    return {
-        "value": row.value,
+def _anomaly(row: tuple[datetime, float], figures: Figures, anomaly: Anomaly, version: str) -> NewAnomaly:
+    at, value = row
+    alert = figures.alerts[anomaly.sample]
+    told = {
+        "value": value,
         "threshold": anomaly.threshold,
         "expected_low": _finite(anomaly.expected_low),
         "expected_high": _finite(anomaly.expected_high),
-        "alert": row.alert,
+        "alert": alert,
         "features": [
             {"name": part.name, "value": _finite(part.value), "contribution": _finite(part.contribution)}
             for part in anomaly.contributions
         ],
         "model_version": version,
     }
+    return NewAnomaly(at, figures.scores[anomaly.sample], alert, told)
 
 
 def _finite(value: float) -> float | None:

@@ -23,6 +23,11 @@ def analyse(*, analysis_ids: Sequence[int]) -> None:
         _send("tasks.analysis.analyse", analysis_id=analysis_id)
 
 
+def tell_anomalies() -> None:
+    """Tell the maintenance worker that there are anomalies of which the Alertmanager does not know."""
+    _send("tasks.anomaly_alerts.tell")
+
+
 def group() -> None:
     """Tell the maintenance worker that alerts have changed that no incident knows of yet."""
     _send("tasks.grouping.group")
@@ -40,7 +45,7 @@ def train(*, run_id: uuid.UUID) -> None:
 
 def evaluate(*, run_id: uuid.UUID) -> None:
     """Tell the maintenance worker that this evaluation waits."""
-    _send("tasks.training.evaluate", run_id=str(run_id))
+    _send("tasks.evaluation.evaluate", run_id=str(run_id))
 
 
 def workers_answering(*, timeout_s: float) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from functools import partial
 from db import exclusive, outbox, packing
 from db.queries import analyses, arrivals, models, partitions, progress, runs, stale, upkeep
 from llm.errors import LLMError
+from ml import detectors
 from sensus import audit, logs, metrics
 from tasks import signatures
 from tasks.answering import answer_incidents, answer_meanwhile
@@ -125,7 +126,7 @@ def _forget(task: SensusTask, kind: upkeep.Kind, days: int, until: float) -> int
 def _model(task: SensusTask) -> int:
     """A fresh system gets its model here, so that the first samples need not wait for it."""
     with task.transaction() as session:
-        if models.in_force(session) is not None:
+        if models.in_force(session, detectors.DEFAULT) is not None:
             return 0
     bring_builtin(task.database)
     return 1

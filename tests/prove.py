@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -19,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from sensus.runtime import ports
-from tests import benchmarks, incident_scenarios, killing, outside, scenarios, telling
+from tests import benchmarks, forecasting, incident_scenarios, killing, labelled, outside, scenarios, telling
 from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
 from tests.receivers import MailServer, WebhookReceiver
 from tests.rootcause_figures import Figures
+from tests.sentinel import SentinelRedis
 from tests.servers import PrivateServers
 from tests.stack import environment, sensus_up
 from tests.storms.made import Profile
@@ -89,11 +91,17 @@ def main() -> int:
         _without_a_model(table, folder, series)
         _beside_an_alertmanager(table, folder)
         _with_servers_of_ones_own(table, folder)
+        table.prove(
+            "Redis dies in the middle of 200 webhooks, and Sentinel makes another", _sentinel, folder / "failover"
+        )
         _killed(table, folder)
         _told(table, folder)
         _from_outside(table, folder)
         _root_causes(table, folder)
+        _detection(table, folder)
     _suite(table)
+    table.prove("images and composition, on an engine of their own", _containers)
+    _forecasts(table)
     _ingest(table)
     return table.print()
 
@@ -227,6 +235,15 @@ def _with_servers_of_ones_own(table: Table, folder: Path) -> None:
             )
 
 
+def _sentinel(folder: Path) -> str:
+    """Redis behind HAProxy fails over while webhooks come in."""
+    with PrivateServers(durable=True, redis=False) as servers, SentinelRedis(folder / "sentinel") as failing_over:
+        settings = {"SENSUS_DATABASE_URL": servers.database_url, "SENSUS_REDIS_URL": failing_over.url}
+        env = environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9", **settings)
+        with sensus_up(folder / "failing-over", env=env) as up:
+            return scenarios.redis_may_be_away(up, failing_over, webhooks=200, away_s=12.0)
+
+
 def _killed(table: Table, folder: Path) -> None:
     with sensus_up(folder / "killed", env=environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9")) as up:
         table.prove(
@@ -268,6 +285,13 @@ def _root_causes(table: Table, folder: Path) -> None:
 
 
 def _suite(table: Table) -> None:
+    table.prove(
+        "PgBouncer in transaction mode before PostgreSQL",
+        _tests,
+        "tests/integration/db/test_pooler.py",
+        TESTS_NO_SKIP="1",
+    )
+    table.prove("the manifests of every overlay", _tests, "tests/kubernetes")
     table.prove("what goes wrong elsewhere", _tests, "tests/integration/ingest/test_what_goes_wrong_elsewhere.py")
     table.prove(
         "every list uses an index, with 1,000,000 alerts and 5,000,000 samples",
@@ -292,10 +316,38 @@ def _tests(path: str, **env: str) -> str:
     return last
 
 
+def _containers() -> str:
+    done = subprocess.run(["make", "containers-check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = done.stdout.strip().splitlines()
+    failed = next((line for line in lines if line.startswith("FAILED")), lines[-1] if lines else done.stderr[-200:])
+    assert done.returncode == 0, failed
+    told = [line for line in lines if re.search("built by podman|comes up, each|stops in time|comes up again", line)]
+    return "; ".join(line.removeprefix("ok: ") for line in told if line.startswith("ok: "))
+
+
 def _from_outside(table: Table, folder: Path) -> None:
     loader = SHARED / "tools" / "load.py"
     with sensus_up(folder / "outside", env=environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9")) as up:
         table.prove("the load generator from outside loses nothing", outside.nothing_is_lost, up, loader)
+
+
+def _forecasts(table: Table) -> None:
+    for suite in sorted((SHARED / "data" / "detection" / "dev").iterdir()):
+        if suite.is_dir():
+            promise = f"forecasts lose less than the naive seasonal one: {suite.name}"
+            table.prove(promise, forecasting.better_than_naive, suite)
+    table.prove("forecasts of 10,000 series are cheap", forecasting.cheap)
+
+
+def _detection(table: Table, folder: Path) -> None:
+    suites = labelled.Labelled(SHARED, folder / "labelled")
+    (folder / "labelled").mkdir()
+    table.prove("detection: NAB at the one threshold, and its false alarms", suites.pages)
+    for suite in labelled.LEAST_VUS_PR:
+        table.prove(f"detection: ranking on {suite}", suites.ranks, suite)
+    found = cache(lambda: benchmarks.figures(benchmark="score"))
+    table.prove("bench score: samples a second and core", lambda: benchmarks.scoring_is_fast(found()))
+    table.prove("bench score: training of 10,000 series", lambda: benchmarks.training_is_cheap(found()))
 
 
 def _ingest(table: Table) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from flask import current_app
 
-from db.queries import alerts, outbox, quarantine
+from db.models.anomaly_alert import ALERT_NAME
+from db.queries import alerts, anomaly_alerts, outbox, quarantine
 from db.queries.alerts import Stored
 from db.queries.episodes import Identity, Message
 from sensus import audit
@@ -49,6 +51,18 @@ class SeenEpisodes:
                     self._seen[message.fingerprint, message.starts_at] = None
             if len(self._seen) > self._most:
                 self._seen = dict.fromkeys(list(self._seen)[-self._most // 2 :])
+
+
+def without_echoes(delivery: Delivery) -> tuple[Delivery, int]:
+    """The delivery without our own anomalies that an Alertmanager sends back, and how many those are."""
+    # Only what has the name is looked up: for all others this costs nothing.
+    named = {message.fingerprint for message in delivery.messages if message.alert_name == ALERT_NAME}
+    if not named:
+        return delivery, 0
+    with resources().database.transaction() as session:
+        ours = anomaly_alerts.ours(session, named)
+    kept = [message for message in delivery.messages if message.fingerprint not in ours]
+    return replace(delivery, messages=kept), len(delivery.messages) - len(kept)
 
 
 def store(delivery: Delivery, received_at: datetime) -> Stored:

@@ -6,6 +6,7 @@ from flask import Flask, Response, request
 from prometheus_client import CollectorRegistry
 from prometheus_flask_exporter import PrometheusMetrics
 
+from sensus import tracing
 from sensus.settings import Settings
 from web import access, openapi, overload, probes, request_context
 from web.api import (
@@ -14,6 +15,8 @@ from web.api import (
     anomalies,
     audit,
     auth,
+    detectors,
+    forecast,
     health,
     incidents,
     ingest_alerts,
@@ -47,7 +50,9 @@ BLUEPRINTS = (
     topology.blueprint,
     metrics.blueprint,
     scores.blueprint,
+    forecast.blueprint,
     models.blueprint,
+    detectors.blueprint,
     tasks.blueprint,
     auth.blueprint,
     users.blueprint,
@@ -70,6 +75,7 @@ def create_app(settings: Settings) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     # Fields stand in the order in which we write them.
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the provider's base class does not know it
+    tracing.configure(settings.otlp_endpoint, "sensus-web")
     opened = open_resources(app, settings)
     probes.install(app, opened)
     app.extensions[health.REQUESTS] = _count_requests(app)

@@ -1,32 +1,24 @@
-"""How are the servers around us?  Asked with a time limit each, and the figures of unfinished work."""
+"""How are the servers around us?  Asked with a time limit each."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar, cast
+from typing import cast
 
 from flask import Flask, current_app
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from celery_config import QUEUES
-from db.cli import revision_is_current
-from db.queries import unfinished
+from db.cli import tables_suffice
 from sensus.breaker import Guard
 from sensus.errors import Unavailable
 from sensus.health import Check, Pings, Status, model_ping
-from web import processes
+from web.figures import Figures
+from web.kept import KEPT_S, kept
 from web.resources import Resources
-
-T = TypeVar("T")
 
 _EXTENSION = "sensus_probes"
 _LIMIT_S = 1.5
 _WORKERS_PING_S = 1.0
-_KEPT_S = 5.0
 
 
 class Probes:
@@ -40,10 +32,10 @@ class Probes:
         self._resources = resources
         self._database = Guard("database", limit_s=_LIMIT_S, rest_s=0.5, threads=4)
         self._redis = Guard("redis", limit_s=_LIMIT_S, rest_s=0.5, threads=4)
-        self._workers = Guard("workers", limit_s=_LIMIT_S, rest_s=_KEPT_S, threads=2)
+        self._workers = Guard("workers", limit_s=_LIMIT_S, rest_s=KEPT_S, threads=2)
         settings = resources.settings
-        self._ollama = _kept(lambda: model_ping(settings))
-        self._answering = _kept(lambda: self._workers.call(_workers_ping))
+        self._ollama = kept(lambda: model_ping(settings))
+        self._answering = kept(lambda: self._workers.call(_workers_ping))
         self._pings = Pings(
             {
                 "database": lambda: self._database.call(resources.database.ping),
@@ -53,8 +45,7 @@ class Probes:
             },
             needed=frozenset({"database"}),
         )
-        self._rows = _kept(lambda: self._database.call(self._unfinished))
-        self._lengths = _kept(lambda: self._redis.call(self._queue_lengths))
+        self._figures = Figures(resources, ask_database=self._database.call, ask_redis=self._redis.call)
 
     def run(self) -> tuple[Status, dict[str, Check]]:
         """The verdict, and each check."""
@@ -63,48 +54,18 @@ class Probes:
     def not_ready(self) -> str | None:
         """Why no request can be served, or None.  Redis away is no reason: the rows are the truth."""
         try:
-            current = self._database.call(lambda: revision_is_current(self._resources.database))
+            suffice = self._database.call(lambda: tables_suffice(self._resources.database))
         except Unavailable as error:
             return str(error)
-        return None if current else "the database is not at this release's revision: run `sensus db upgrade`"
+        return None if suffice else "the database is not at this release's revision: run `sensus db upgrade`"
 
     def gauges(self) -> CollectorRegistry:
         """Figures that are asked for when Prometheus scrapes; those of a server that is away are left out."""
-        registry = CollectorRegistry()
-        registry.register(_Figures(list(self._families())))
-        return registry
-
-    def _families(self) -> Iterator[Metric]:
-        yield from processes.families()
-        try:
-            counts, lag_s = self._rows()
-        except Unavailable:
-            pass
-        else:
-            family = GaugeMetricFamily("sensus_unfinished", "Work that is stored and not done yet.", labels=["kind"])
-            for kind, count in counts.items():
-                family.add_metric([kind], count)
-            yield family
-            yield GaugeMetricFamily("sensus_ingest_lag_seconds", "Age of the oldest unfinished work.", value=lag_s)
-        try:
-            lengths = self._lengths()
-        except Unavailable:
-            return
-        family = GaugeMetricFamily("sensus_queue_length", "Messages that wait in a queue.", labels=["queue"])
-        for queue, length in lengths.items():
-            family.add_metric([queue], length)
-        yield family
-
-    def _unfinished(self) -> tuple[dict[str, int], float]:
-        with self._resources.database.transaction() as session:
-            return unfinished.counts(session), unfinished.oldest_age_s(session)
+        return self._figures.registry()
 
     def _redis_ping(self) -> str:
         self._resources.redis.ping()
         return f"Redis {self._resources.redis.info('server')['redis_version']}"
-
-    def _queue_lengths(self) -> dict[str, int]:
-        return {queue: self._resources.redis.llen(queue) for queue in QUEUES}
 
 
 def install(app: Flask, resources: Resources) -> None:
@@ -115,40 +76,6 @@ def install(app: Flask, resources: Resources) -> None:
 def probes() -> Probes:
     """The probes of the current application."""
     return cast(Probes, current_app.extensions[_EXTENSION])
-
-
-class _Figures(Collector):
-    """Families that were made already, as a collector."""
-
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families
-
-
-def _kept(ask: Callable[[], T]) -> Callable[[], T]:
-    """`ask`, whose answer or failure is good for a few seconds."""
-    lock = threading.Lock()
-    kept: list[tuple[float, T | Exception]] = []
-
-    def answer() -> T:
-        with lock:
-            known = kept[0] if kept and kept[0][0] > time.monotonic() else None
-        if known is None:
-            outcome: T | Exception
-            try:
-                outcome = ask()
-            except Exception as error:
-                outcome = error
-            known = (time.monotonic() + (1.0 if isinstance(outcome, Exception) else _KEPT_S), outcome)
-            with lock:
-                kept[:] = [known]
-        if isinstance(known[1], Exception):
-            raise known[1]
-        return known[1]
-
-    return answer
 
 
 def _workers_ping() -> str:

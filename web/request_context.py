@@ -6,7 +6,7 @@ import ipaddress
 
 from flask import Flask, Response, g, request
 
-from sensus import logs
+from sensus import logs, tracing
 from web.resources import resources
 
 
@@ -43,14 +43,28 @@ def client_address() -> str:
 def _begin() -> None:
     logs.unbind_all()
     logs.bind(request_id=request_id())
+    # Probes and scrapes come every few seconds, and tell nothing.
+    if request.path.startswith("/api/"):
+        route = request.url_rule.rule if request.url_rule else None
+        g.span = tracing.begin_request(
+            f"{request.method} {route}" if route else request.method,
+            request_id(),
+            traceparent=request.headers.get("traceparent"),
+            **{"http.request.method": request.method, "http.route": route or ""},
+        )
 
 
 def _sign(response: Response) -> Response:
     response.headers[logs.REQUEST_ID_HEADER] = request_id()
+    g.status = response.status_code
     return response
 
 
-def _end(_error: BaseException | None) -> None:
+def _end(error: BaseException | None) -> None:
+    if (span := g.pop("span", None)) is not None:
+        status = g.get("status", 500)
+        failed = type(error).__name__ if error else f"answered {status}" if status >= 500 else None
+        span.end(failed=failed, **{"http.response.status_code": status})
     logs.unbind_all()
 
 

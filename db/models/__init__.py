@@ -3,6 +3,8 @@
 from db.models.access import ApiKey, AuditRecord, Installation, OutboxEntry, User
 from db.models.alert import Alert, AlertHistory, Quarantined
 from db.models.analysis import AnalysisFeedback, AnalysisResult, ChangeEvent
+from db.models.anomaly_alert import AnomalyAlert
+from db.models.detection import AnomalyFeedback, DetectorChoice, Forecast
 from db.models.incident import (
     GroupingPosition,
     Incident,
@@ -15,7 +17,7 @@ from db.models.incident import (
 from db.models.listing import AlertListing, AlertmanagerReading
 from db.models.model_version import ModelVersion, TaskRun
 from db.models.runbook import RunbookSection
-from db.models.sample import NewSeriesCount, SampleArrival, Series, SeriesProgress, samples, scores
+from db.models.sample import NewSeriesCount, SampleArrival, Series, SeriesProgress, samples, scores, shadow_scores
 from db.models.topology import TopologyEdge
 
 __all__ = [
@@ -25,9 +27,13 @@ __all__ = [
     "AlertmanagerReading",
     "AnalysisFeedback",
     "AnalysisResult",
+    "AnomalyAlert",
+    "AnomalyFeedback",
     "ApiKey",
     "AuditRecord",
     "ChangeEvent",
+    "DetectorChoice",
+    "Forecast",
     "GroupingPosition",
     "Incident",
     "IncidentAlert",
@@ -49,4 +55,5 @@ __all__ = [
     "User",
     "samples",
     "scores",
+    "shadow_scores",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from sqlalchemy import TIMESTAMP, Boolean, CheckConstraint, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy import TIMESTAMP, Boolean, CheckConstraint, Double, Index, Integer, LargeBinary, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -13,7 +13,10 @@ from db.base import Base, BigId, CreatedAt, JsonObject, Moment
 
 
 class ModelVersion(Base):
-    """One trained model with everything needed to load it, or to refuse it."""
+    """One trained model with everything needed to load it, or to refuse it.
+
+    Of each algorithm at most one is in force, the champion, and at most one scores in its shadow, the challenger.
+    """
 
     __tablename__ = "model_versions"
 
@@ -24,6 +27,10 @@ class ModelVersion(Base):
     training_date: Mapped[Moment]
     is_active: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     activated_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    is_challenger: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    challenger_since: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    # Share of the series that it scored in the shadow, as it was fixed when it began.
+    shadow_share: Mapped[float | None] = mapped_column(Double)
     artifact: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
     checksum: Mapped[str] = mapped_column(Text)
     library_versions: Mapped[JsonObject]
@@ -31,11 +38,24 @@ class ModelVersion(Base):
     # First and last time, series and samples of the history it was trained on.
     data_window: Mapped[JsonObject]
     evaluation: Mapped[JsonObject]
+    # How far what is scored lately has moved away from what it was trained on.
+    drift: Mapped[JsonObject]
     created_at: Mapped[CreatedAt]
 
     __table_args__ = (
-        Index("uq_model_versions_is_active", "is_active", unique=True, postgresql_where=text("is_active")),
+        CheckConstraint("NOT (is_active AND is_challenger)", name="role"),
+        Index("uq_model_versions_in_force", "algorithm", unique=True, postgresql_where=text("is_active")),
+        Index("uq_model_versions_challenger", "algorithm", unique=True, postgresql_where=text("is_challenger")),
     )
+
+    @property
+    def role(self) -> str:
+        """champion, challenger, former (was in force once) or stored."""
+        if self.is_active:
+            return "champion"
+        if self.is_challenger:
+            return "challenger"
+        return "stored" if self.activated_at is None else "former"
 
 
 class TaskRun(Base):

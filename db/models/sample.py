@@ -58,8 +58,12 @@ class SeriesProgress(Base):
     newest_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
     scored_until: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     late_samples: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    # The memory of the features, as `ml` wrote it.
+    # The memory of the series, as `ml` wrote it; what changes once an hour is apart, and is stored apart.
     memory: Mapped[bytes | None] = mapped_column(LargeBinary)
+    rings: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # What the version that scores in the shadow remembers beside it, and which version that is.
+    shadow_memory: Mapped[bytes | None] = mapped_column(LargeBinary)
+    shadow_version_id: Mapped[int | None] = mapped_column(BigInteger)
     attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     lease_until: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
@@ -92,7 +96,7 @@ class NewSeriesCount(Base):
     asked: Mapped[int] = mapped_column(BigInteger)
 
 
-# Both are partitioned by week of `timestamp`.  The one index is unique, so it is the key as well.
+# These are partitioned by week of `timestamp`.  The one index is unique, so it is the key as well.
 samples = Table(
     "samples",
     Base.metadata,
@@ -116,6 +120,19 @@ scores = Table(
 )
 Index("idx_scores_series_ts", scores.c.series_id, scores.c.timestamp.desc(), unique=True)
 
+# What the version said that scores in the shadow of the one whose figures are in `scores`.
+shadow_scores = Table(
+    "shadow_scores",
+    Base.metadata,
+    Column("series_id", BigInteger, nullable=False),
+    Column("timestamp", TIMESTAMP(timezone=True), nullable=False),
+    Column("score", Double, nullable=False),
+    Column("alert", Double, nullable=False),
+    Column("model_version_id", BigInteger, nullable=False),
+    postgresql_partition_by="RANGE (timestamp)",
+)
+Index("idx_shadow_scores_series_ts", shadow_scores.c.series_id, shadow_scores.c.timestamp.desc(), unique=True)
+
 __all__ = [
     "STATE_CODES",
     "STATE_NAMES",
@@ -125,4 +142,5 @@ __all__ = [
     "SeriesProgress",
     "samples",
     "scores",
+    "shadow_scores",
 ]

@@ -78,6 +78,7 @@ class AnalysisClaim:
     failures: int  # this claim included
     was_pending: bool  # nothing is stored of it yet
     automatic: bool  # nobody asked for it by hand
+    request_id: str | None  # of the request that caused it
     replaces: bool  # it has an answer without a model, which stays until there is a better one
 
 
@@ -108,6 +109,7 @@ def claim(session: Session, analysis_id: int, *, lease_s: float, holder: str | N
             _A.status,
             _A.outcome,
             _A.automatic,
+            _A.request_id,
         )
         .where(_A.id == analysis_id, _FREE, _FOR_THE_MODEL, or_(_WAITING, _replaceable()))
         # Who holds the row will let go of it in a moment, and may only have shown an answer meanwhile: passing over it
@@ -138,6 +140,7 @@ def claim(session: Session, analysis_id: int, *, lease_s: float, holder: str | N
         failures=row.failures + 1,
         was_pending=row.outcome is None,
         automatic=row.automatic,
+        request_id=row.request_id,
         replaces=done,
     )
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.models.alert import Alert
 from db.models.analysis import ANOMALY, LLM, AnalysisResult
+from db.models.detection import AnomalyFeedback
 from db.models.incident import Incident, IncidentAlert
 from db.models.sample import Series
 from db.queries import ungrouped
@@ -24,11 +25,12 @@ _BY_A_MODEL = and_(AnalysisResult.status == "done", AnalysisResult.outcome.in_((
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A result; that of an anomaly with its series, that of an alert or an incident with the incident."""
+    """A result; an anomaly has its series and what people said of it, an analysis its incident."""
 
     result: AnalysisResult
     metric_name: str | None = None
     labels: dict[str, str] | None = None
+    verdict: str | None = None
     incident_id: int | None = None
     newest_state: int | None = None  # of the incident by now
 
@@ -163,9 +165,21 @@ def _is_of(analysis_type: str) -> ColumnElement[bool]:
 
 
 def _with_series(*, of_every_result: bool = True) -> Rows:
+    # The newest verdict on the sample, which one step down an index finds.
+    verdict = (
+        select(AnomalyFeedback.verdict)
+        .where(
+            AnomalyFeedback.series_id == AnalysisResult.series_id,
+            AnomalyFeedback.sample_at == AnalysisResult.sample_at,
+        )
+        .order_by(AnomalyFeedback.id.desc())
+        .limit(1)
+        .correlate(AnalysisResult)
+        .scalar_subquery()
+    )
     incident_id = func.coalesce(AnalysisResult.incident_id, IncidentAlert.incident_id)
     return (
-        select(AnalysisResult, Series.metric_name, Series.labels, incident_id, Incident.state)
+        select(AnalysisResult, Series.metric_name, Series.labels, verdict, incident_id, Incident.state)
         .join(Series, Series.id == AnalysisResult.series_id, isouter=of_every_result)
         .outerjoin(IncidentAlert, IncidentAlert.alert_id == AnalysisResult.alert_id)
         .outerjoin(Incident, Incident.id == incident_id)

@@ -9,11 +9,14 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import Table, text
 from sqlalchemy.orm import Session
 
-from db.models.sample import samples, scores
+from db.models.sample import samples, scores, shadow_scores
 from sensus import times
 
 WEEKS_AHEAD = 4
-_NAME = re.compile(r"^(?:samples|scores)_p(\d{8})$")
+# A challenger is compared with the champion within a day; two weeks of its figures show how it came out.
+SHADOW_DAYS = 14
+TABLES = (samples, scores, shadow_scores)
+_NAME = re.compile(r"^(?:samples|scores|shadow_scores)_p(\d{8})$")
 
 
 def make(session: Session, *, sample_days: int, now: datetime | None = None) -> list[str]:
@@ -23,7 +26,7 @@ def make(session: Session, *, sample_days: int, now: datetime | None = None) -> 
     """
     now = now or times.now()
     made: list[str] = []
-    for table in (samples, scores):
+    for table in TABLES:
         there = {name for name, _ in existing(session, table)}
         for week in _weeks(now - timedelta(days=sample_days), now + timedelta(weeks=WEEKS_AHEAD)):
             name = f"{table.name}_p{week:%Y%m%d}"
@@ -46,14 +49,15 @@ def drop(session: Session, *, sample_days: int, score_days: int, now: datetime |
     Partitions of scores that are only past the retention of scores are emptied: late samples may still be scored.
     """
     now = now or times.now()
+    kept_days = {scores: score_days, shadow_scores: SHADOW_DAYS}
     dropped: list[str] = []
-    for table in (samples, scores):
+    for table in TABLES:
         for name, week in existing(session, table):
             end = datetime.combine(week, datetime.min.time(), UTC) + timedelta(days=7)
             if end <= now - timedelta(days=sample_days):
                 session.execute(text(f"DROP TABLE {name}"))
                 dropped.append(name)
-            elif table is scores and end <= now - timedelta(days=score_days):
+            elif end <= now - timedelta(days=kept_days.get(table, sample_days)):
                 session.execute(text(f"TRUNCATE {name}"))
     return dropped
 

@@ -7,21 +7,19 @@ itself: so a series that kills its worker is counted, too.
 # ruff: noqa: S608 - statements are put together from constants of this module; values go in as parameters.
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ARRAY, TIMESTAMP, BigInteger, LargeBinary, bindparam, text
 from sqlalchemy.orm import Session
 
-from db import binary, direct
-from db.models.analysis import ANOMALY
-from sensus import times
+from db.queries import forecasts, new_scores
+from db.queries.forecasts import NewForecast
+from db.queries.new_scores import InShadow, NewAnomaly, NewScore
 
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
-_COPY_SCORES = "COPY scores (series_id, timestamp, score, alert, state, model_version_id) FROM STDIN (FORMAT binary)"
 # From so many failures on, a series is tried once a day only.
 POISONED_FAILURES = 8
 _BACKOFF_S, _LONGEST_BACKOFF_S = 5.0, 3600.0
@@ -43,31 +41,18 @@ class SeriesClaim:
     after: datetime
     until: datetime
     memory: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class NewScore:
-    """The figures of one sample as they are stored."""
-
-    at: datetime
-    score: float
-    alert: float
-    state: int
-
-
-@dataclass(frozen=True, slots=True)
-class NewAnomaly:
-    """An anomaly as it is stored; `data` is what `analysis_data` holds."""
-
-    at: datetime
-    score: float
-    alert: float
-    data: dict[str, Any]
+    rings: bytes | None = None  # only where `with_rings` read them
+    # What a version in the shadow remembered, and which version that was.
+    shadow_memory: bytes | None = None
+    shadow_version_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What came of a claim: the samples in (claim.after, until] were `read`, and have these figures."""
+    """What came of a claim: the samples in (claim.after, until] were `read`, and have these figures.
+
+    Of the memory, `rings` are None where they stay as they are.
+    """
 
     claim: SeriesClaim
     until: datetime
@@ -75,6 +60,9 @@ class Scored:
     scores: Sequence[NewScore]
     anomalies: Sequence[NewAnomaly]
     memory: bytes | None
+    rings: bytes | None
+    shadow: InShadow | None = None
+    forecast: NewForecast | None = None  # where an hour of the series is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +94,8 @@ def claim(
                     ORDER BY newest_at DESC, series_id LIMIT :most FOR UPDATE SKIP LOCKED
                 ) chosen
                 WHERE p.series_id = chosen.series_id
-                RETURNING p.series_id, p.attempt, p.failures, p.scored_until, p.newest_at, p.memory
+                RETURNING p.series_id, p.attempt, p.failures, p.scored_until, p.newest_at, p.memory,
+                    p.shadow_memory, p.shadow_version_id
                 """
             ),
             {
@@ -120,8 +109,17 @@ def claim(
         ).all()
         if rows:
             return [
-                SeriesClaim(series_id, attempt, failures, scored_until or BEGINNING, newest_at, memory)
-                for series_id, attempt, failures, scored_until, newest_at, memory in sorted(rows)
+                SeriesClaim(
+                    row.series_id,
+                    row.attempt,
+                    row.failures,
+                    row.scored_until or BEGINNING,
+                    row.newest_at,
+                    row.memory,
+                    shadow_memory=row.shadow_memory,
+                    shadow_version_id=row.shadow_version_id,
+                )
+                for row in sorted(rows, key=lambda row: row.series_id)
             ]
     return []
 
@@ -157,8 +155,18 @@ def unscored_samples(
     return found
 
 
+def with_rings(session: Session, claims: Sequence[SeriesClaim]) -> list[SeriesClaim]:
+    """The claims, with the part of their memories that few batches need."""
+    rows = session.execute(
+        text("SELECT series_id, rings FROM series_progress WHERE series_id = ANY(:ids)"),
+        {"ids": [claim.series_id for claim in claims]},
+    )
+    rings = {row.series_id: row.rings for row in rows}
+    return [replace(claim, rings=rings.get(claim.series_id)) for claim in claims]
+
+
 def keep(session: Session, results: Sequence[Scored], *, model_version_id: int, algorithm: str) -> Kept:
-    """Store scores, anomalies, memory and watermark of each series whose claim still holds.
+    """Store scores, anomalies, forecast, memory and watermark of each series whose claim still holds.
 
     A series with more samples in its window than were read is `changed` and left as it is.
     """
@@ -167,8 +175,11 @@ def keep(session: Session, results: Sequence[Scored], *, model_version_id: int, 
     there = _counted(session, mine)
     good = [result for result in mine if there[result.claim.series_id] <= result.read]
     if good:
-        _copy_scores(session, good, model_version_id)
-        _add_anomalies(session, good, algorithm)
+        new_scores.copy(
+            session, [(result.claim.series_id, result.scores, result.shadow) for result in good], model_version_id
+        )
+        new_scores.add_anomalies(session, [(result.claim.series_id, result.anomalies) for result in good], algorithm)
+        forecasts.keep(session, [result.forecast for result in good if result.forecast is not None])
         _advance(session, good)
     kept = frozenset(result.claim.series_id for result in good)
     return Kept(kept=kept, changed=frozenset(result.claim.series_id for result in mine) - kept)
@@ -233,62 +244,26 @@ def _counted(session: Session, results: Sequence[Scored]) -> dict[int, int]:
     return {row.id: row.there for row in rows}
 
 
-def _copy_scores(session: Session, results: Sequence[Scored], model_version_id: int) -> None:
-    rows = [(result.claim.series_id, row) for result in results for row in result.scores]
-    if not rows:
-        return
-    columns = (
-        [series_id for series_id, _ in rows],
-        binary.moments([times.to_microseconds(row.at) for _, row in rows]),
-        [row.score for _, row in rows],
-        [row.alert for _, row in rows],
-        [row.state for _, row in rows],
-        [model_version_id] * len(rows),
-    )
-    direct.copy(session, _COPY_SCORES, binary.rows("qqddhq", *columns))
-
-
-def _add_anomalies(session: Session, results: Sequence[Scored], algorithm: str) -> None:
-    rows = [
-        {
-            "series": result.claim.series_id,
-            "at": anomaly.at,
-            "score": anomaly.score,
-            "alert": anomaly.alert,
-            "model": algorithm,
-            "data": json.dumps(anomaly.data),
-        }
-        for result in results
-        for anomaly in result.anomalies
-    ]
-    if rows:
-        session.execute(
-            text(
-                f"""
-                INSERT INTO ai_analysis_results
-                    (analysis_type, status, model_name, analysis_data, confidence_score,
-                     series_id, sample_at, score, finished_at)
-                VALUES ('{ANOMALY}', 'done', :model, CAST(:data AS jsonb), :alert, :series, :at, :score, now())
-                ON CONFLICT (series_id, sample_at) WHERE analysis_type = '{ANOMALY}' DO NOTHING
-                """
-            ),
-            rows,
-        )
-
-
 def _advance(session: Session, results: Sequence[Scored]) -> None:
+    shadows = [result.shadow for result in results]
     session.execute(
         text(
             """
             UPDATE series_progress p
-            SET scored_until = u.until, memory = u.memory, failures = 0, lease_until = NULL, claimed_by = NULL
-            FROM unnest(:ids, :untils, :memories) AS u(id, until, memory)
+            SET scored_until = u.until, memory = u.memory, rings = coalesce(u.rings, p.rings),
+                shadow_memory = u.shadow_memory, shadow_version_id = u.shadow_version,
+                failures = 0, lease_until = NULL, claimed_by = NULL
+            FROM unnest(:ids, :untils, :memories, :rings, :shadow_memories, :shadow_versions)
+                AS u(id, until, memory, rings, shadow_memory, shadow_version)
             WHERE p.series_id = u.id
             """
         ).bindparams(
             bindparam("ids", [result.claim.series_id for result in results], type_=ARRAY(BigInteger)),
             bindparam("untils", [result.until for result in results], type_=ARRAY(TIMESTAMP(timezone=True))),
             bindparam("memories", [result.memory for result in results], type_=ARRAY(LargeBinary)),
+            bindparam("rings", [result.rings for result in results], type_=ARRAY(LargeBinary)),
+            bindparam("shadow_memories", [one and one.memory for one in shadows], type_=ARRAY(LargeBinary)),
+            bindparam("shadow_versions", [one and one.version_id for one in shadows], type_=ARRAY(BigInteger)),
         )
     )
 

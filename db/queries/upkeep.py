@@ -14,7 +14,7 @@ from db.queries import series
 PORTION = 2_000
 AUDIT_DAYS = 365
 
-Kind = Literal["alerts", "analyses", "quarantine", "events", "audit", "series"]
+Kind = Literal["alerts", "analyses", "anomaly_alerts", "quarantine", "events", "audit", "series"]
 
 # An alert is as old as its latest news: one that fires for months is not forgotten while it does.
 _OLD_ROWS: dict[Kind, str] = {
@@ -30,6 +30,11 @@ _OLD_ROWS: dict[Kind, str] = {
             SELECT id FROM ai_analysis_results
             WHERE created_at < now() - :age AND status IN ('done', 'failed')
             ORDER BY created_at, id LIMIT :portion FOR UPDATE SKIP LOCKED)
+    """,
+    "anomaly_alerts": """
+        DELETE FROM anomaly_alerts WHERE id IN (
+            SELECT id FROM anomaly_alerts WHERE created_at < now() - :age AND end_told_at IS NOT NULL
+            ORDER BY id LIMIT :portion FOR UPDATE SKIP LOCKED)
     """,
     "quarantine": """
         DELETE FROM quarantine WHERE id IN (

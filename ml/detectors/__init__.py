@@ -1,12 +1,15 @@
 """The detectors there are, by name."""
 
 from ml.detectors.base import Arrays, Detector, Parameters
+from ml.detectors.ensemble import Ensemble
+from ml.detectors.half_space_trees import HalfSpaceTrees
 from ml.detectors.isolation_forest import IsolationForest
+from ml.detectors.seasonal_baseline import SeasonalBaseline
 from ml.errors import ArtifactRejected
 
 DEFAULT = IsolationForest.name
 
-_KINDS: dict[str, type[IsolationForest]] = {IsolationForest.name: IsolationForest}
+_KINDS = {kind.name: kind for kind in (IsolationForest, SeasonalBaseline, HalfSpaceTrees, Ensemble)}
 
 
 def names() -> tuple[str, ...]:
@@ -22,7 +25,8 @@ def create(name: str, **parameters: int | float) -> Detector:
     unknown = set(parameters) - set(kind().parameters)
     if unknown:
         raise ValueError(f"{name} has no parameter {', '.join(sorted(unknown))}")
-    return kind(**parameters)  # type: ignore[arg-type]  # the names were checked; numbers convert
+    made: Detector = kind(**parameters)  # type: ignore[arg-type]  # the names were checked; numbers convert
+    return made
 
 
 def restore(name: str, arrays: Arrays, parameters: Parameters) -> Detector:

@@ -1,6 +1,7 @@
 """What every detector promises."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -9,12 +10,22 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 Arrays = Mapping[str, npt.NDArray[Any]]
 Parameters = Mapping[str, int | float]
+Starts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How strange samples are, in bits that compare between series: for ranking, and for paging."""
+
+    score: FloatArray
+    alert: FloatArray
 
 
 class Detector(Protocol):
-    """Learns what rows of features are ordinary, and says how strange others are.
+    """Learns what figures are ordinary, and says how strange those of other samples are.
 
-    A row's score depends on that row only: the same to the last bit alone or in any batch.
+    What it says of a sample depends on the figures of that sample and of earlier ones of its series only: the same to
+    the last bit alone or in any batch.
     """
 
     name: str
@@ -23,18 +34,24 @@ class Detector(Protocol):
     def parameters(self) -> dict[str, int | float]:
         """What the detector was made with; `type(detector)(**parameters)` makes its like."""
 
-    def fit(self, features: FloatArray, seed: int) -> None:
-        """Learn from rows of shape (n_samples, n_features); the same rows and seed give the same detector."""
+    def fit(self, figures: FloatArray, seed: int) -> None:
+        """Learn from figures of shape (samples, FIGURES); the same ones and seed give the same detector."""
 
-    def score(self, features: FloatArray) -> FloatArray:
-        """How strange each row is.
+    def beginning(self) -> FloatArray:
+        """The numbers that it remembers of a series, before the first sample; often none."""
 
-        Shape (n_samples,), in the order given; from 0 (ordinary) to 1 (strange).
-        Raises NotFitted before `fit`.
+    def judge(self, figures: FloatArray, starts: Starts, own: FloatArray) -> Evidence:
+        """How strange each sample is.
+
+        The samples of series n are those from `starts[n]` to `starts[n + 1]`; `own[n]`, what is remembered of the
+        series, moves on. Raises NotFitted before `fit`.
         """
 
-    def centre(self) -> FloatArray:
-        """The ordinary value of each feature, shape (n_features,): contributions are measured against it."""
+    def explain(self, figures: FloatArray) -> FloatArray:
+        """What each feature adds to the alert evidence, in bits: shape (samples, features).
+
+        From the figures alone, since what is remembered has moved on when somebody asks. Raises NotFitted.
+        """
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """What was learnt, as plain numeric arrays."""

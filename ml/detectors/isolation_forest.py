@@ -1,29 +1,34 @@
-"""Isolation forest, extended beyond the values it was trained on.
+"""Isolation forest beside rarities: what is strange by itself, and what is strange together.
 
-A forest cannot tell a little outside of its training data from far outside: both leave each tree by the same
-leaf. So the distance outside the box of ordinary values is added to its score.
+A forest alone cannot tell a little outside of its training data from far outside, and knows nothing of the series. A
+rarity knows the series, and nothing of how its figures go together. Their sum is better than each.
 """
 
-from math import exp
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from ml.detectors.base import Arrays, FloatArray, Parameters
-from ml.detectors.trees import FIXED_POINT, Trees, average_path_length, flatten
+from ml import features as f
+from ml.detectors import rarities
+from ml.detectors.base import Arrays, Evidence, FloatArray, Parameters, Starts
+from ml.detectors.trees import FIXED_POINT, Trees, as_scores, average_path_length, flatten
 from ml.errors import ArtifactRejected, NotFitted
 
 MOST_DEPTH = 16
 MOST_TREES = 1000
 
+# What the forest sees: rarities where the series is to be known, sizes where their level counts.
+COLUMNS = (f.RARE_SEASONAL, f.SEASONAL_4H, f.SEASONAL_12H, f.RARE_DEPARTURE, f.RARE_VOLATILITY, f.VOLATILITY_DAY)
+# The feature that each column stands for.
+SEEN_FEATURES = (f.SEASONAL, f.SEASONAL_4H, f.SEASONAL_12H, f.DEPARTURE, f.VOLATILITY, f.VOLATILITY_DAY)
+
 
 class IsolationForest:
-    """Isolation forest with an excess term.
+    """Isolation forest and rarities.
 
-    `score` is 1 - (1 - forest) * exp(-excess_weight * excess), where `forest` is the anomaly score of the paper
-    and `excess` the summed distance of the features outside the box from the `box_quantile` to the
-    1 - `box_quantile` quantile of each feature in training. Both grow with strangeness, and so does the score.
+    The forest's score of an ordinary sample is `ordinary`; what is above it counts `score_weight` bits for ranking
+    and `alert_weight` bits for paging, there as one of four parts of a mean.
     Source: Liu, Ting and Zhou (2008), Isolation Forest, equation 2.
     """
 
@@ -33,77 +38,79 @@ class IsolationForest:
         self,
         trees: int = 100,
         max_samples: int = 256,
-        excess_weight: float = 0.1,
-        box_quantile: float = 0.01,
+        ordinary: float = 0.46,
+        score_weight: float = 5.0,
+        alert_weight: float = 22.0,
     ) -> None:
         self.trees = trees
         self.max_samples = max_samples
-        self.excess_weight = excess_weight
-        self.box_quantile = box_quantile
+        self.ordinary = ordinary
+        self.score_weight = score_weight
+        self.alert_weight = alert_weight
         self._trees: Trees | None = None
         self._normal = 1.0
-        self._box: FloatArray = np.zeros((3, 0))  # low, high and median of each feature
+        self._centre: FloatArray = np.zeros(len(COLUMNS))
 
     @property
     def parameters(self) -> dict[str, int | float]:
         return {
             "trees": self.trees,
             "max_samples": self.max_samples,
-            "excess_weight": self.excess_weight,
-            "box_quantile": self.box_quantile,
+            "ordinary": self.ordinary,
+            "score_weight": self.score_weight,
+            "alert_weight": self.alert_weight,
         }
 
-    def fit(self, features: FloatArray, seed: int) -> None:
-        """Learn from rows of shape (n_samples, n_features); the same rows and seed give the same detector."""
+    def fit(self, figures: FloatArray, seed: int) -> None:
+        """Learn from figures of shape (samples, FIGURES); the same ones and seed give the same detector."""
         # scikit-learn takes a second and 80 MB to import, and only training needs it.
         from sklearn.ensemble import IsolationForest as Forest
 
+        rows = seen(figures)
         forest = Forest(
             n_estimators=self.trees,
-            max_samples=min(self.max_samples, len(features)),
+            max_samples=min(self.max_samples, len(rows)),
             n_jobs=1,
             random_state=seed,
         )
-        forest.fit(features)
+        forest.fit(rows)
         self._trees = flatten(forest)
         self._normal = average_path_length(int(forest.max_samples_)) * len(forest.estimators_) * FIXED_POINT
-        quantiles = [self.box_quantile, 1.0 - self.box_quantile, 0.5]
-        self._box = np.quantile(np.asarray(features, dtype=np.float64), quantiles, axis=0)
+        self._centre = np.median(rows, axis=0)
 
-    def score(self, features: FloatArray) -> FloatArray:
-        """How strange each row is, shape (n_samples,), from 0 (ordinary) to 1 (strange). Raises NotFitted."""
-        rows = np.asarray(features, dtype=np.float64)
-        paths = self._fitted().path_lengths(rows).tolist()
-        excess = self.excess(rows).tolist()
-        # Scalar powers: the vectorised ones may round differently in another position of the batch.
-        return np.array(
-            [
-                1.0 - (1.0 - 2.0 ** (-path / self._normal)) * exp(-self.excess_weight * far)
-                for path, far in zip(paths, excess, strict=True)
-            ],
-            dtype=np.float64,
+    def beginning(self) -> FloatArray:
+        """Nothing is remembered."""
+        return np.zeros(0)
+
+    def judge(self, figures: FloatArray, starts: Starts, own: FloatArray) -> Evidence:  # noqa: ARG002
+        """How strange each sample is. Raises NotFitted."""
+        unusual = self._unusual(seen(figures))
+        return Evidence(
+            score=rarities.score_bits(figures) + self.score_weight * unusual,
+            alert=rarities.or_frozen(self._part * (rarities.alert_sum(figures) + self.alert_weight * unusual), figures),
         )
 
-    def forest_score(self, features: FloatArray) -> FloatArray:
-        """The plain forest's score of each row, shape (n_samples,), from 0 to 1."""
-        paths = self._fitted().path_lengths(features).tolist()
-        return np.array([2.0 ** (-path / self._normal) for path in paths], dtype=np.float64)
+    def explain(self, figures: FloatArray) -> FloatArray:
+        """What each feature adds to the alert evidence, in bits.
 
-    def excess(self, features: FloatArray) -> FloatArray:
-        """Summed distance of each row outside the box of ordinary values, shape (n_samples,), 0 inside."""
-        total: FloatArray = np.zeros(len(features))
-        low, high, _ = self._box
-        # One column after the other: a sum along rows may change its order with the shape of the batch.
-        for column in range(features.shape[1]):
-            values = features[:, column]
-            total += np.maximum(values - high[column], 0.0) + np.maximum(low[column] - values, 0.0)
-        return total
+        The forest's part is shared out by what its score would lose with one column ordinary after the other.
+        """
+        parts = rarities.explained(figures, self._part)
+        rows = seen(figures)
+        unusual, lost = self._unusual(rows), np.zeros(rows.shape)
+        for column, ordinary in enumerate(self._centre):
+            changed = rows.copy()
+            changed[:, column] = ordinary
+            lost[:, column] = np.maximum(unusual - self._unusual(changed), 0.0)
+        whole = lost.sum(axis=1)
+        share = np.divide(self._part * self.alert_weight * unusual, whole, out=np.zeros(len(rows)), where=whole > 0.0)
+        for column, feature in enumerate(SEEN_FEATURES):
+            parts[:, feature] += share * lost[:, column]
+        return rarities.with_frozen(parts, figures)
 
-    def centre(self) -> FloatArray:
-        """Median of each feature in training, shape (n_features,). Raises NotFitted."""
-        self._fitted()
-        centre: FloatArray = self._box[2]
-        return centre
+    def forest_score(self, rows: FloatArray) -> FloatArray:
+        """The plain forest's score of each row of its columns, from 0 to 1. Raises NotFitted."""
+        return as_scores(self._fitted().path_lengths(rows), self._normal)
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         trees = self._fitted()
@@ -112,7 +119,7 @@ class IsolationForest:
             "threshold": trees.threshold,
             "length": trees.length,
             "normal": np.array([self._normal]),
-            "box": self._box,
+            "centre": self._centre,
         }
 
     @classmethod
@@ -122,43 +129,60 @@ class IsolationForest:
             detector = cls(
                 trees=int(parameters["trees"]),
                 max_samples=int(parameters["max_samples"]),
-                excess_weight=float(parameters["excess_weight"]),
-                box_quantile=float(parameters["box_quantile"]),
+                ordinary=float(parameters["ordinary"]),
+                score_weight=float(parameters["score_weight"]),
+                alert_weight=float(parameters["alert_weight"]),
             )
             feature, threshold, length = (arrays[name] for name in ("feature", "threshold", "length"))
-            box, normal = arrays["box"], float(arrays["normal"][0])
+            centre, normal = arrays["centre"], float(arrays["normal"][0])
         except (KeyError, IndexError, ValueError, TypeError) as problem:
             raise ArtifactRejected(f"the forest is incomplete: {problem!r}") from problem
-        _check(feature, threshold, length, box, normal)
+        _check(feature, threshold, length, centre, normal)
         detector._trees = Trees(feature, threshold, length)
         detector._normal = normal
-        detector._box = box
+        detector._centre = centre
         return detector
+
+    @property
+    def _part(self) -> float:
+        return 1.0 / (rarities.PARTS + 1)
+
+    def _unusual(self, rows: FloatArray) -> FloatArray:
+        return np.maximum(self.forest_score(rows) - self.ordinary, 0.0)
 
     def _fitted(self) -> Trees:
         if self._trees is None:
-            raise NotFitted("this isolation forest was not fitted")
+            raise NotFitted(f"{self.name} is not fitted yet")
         return self._trees
+
+
+def seen(figures: FloatArray) -> FloatArray:
+    """What the forest sees of the figures: shape (samples, columns)."""
+    rows: FloatArray = np.ascontiguousarray(figures[:, COLUMNS])
+    # A lasting deviation is as strange below as above. Restlessness is not.
+    for column in (1, 2):
+        rows[:, column] = np.abs(rows[:, column])
+    return rows
 
 
 def _check(
     feature: npt.NDArray[Any],
     threshold: npt.NDArray[Any],
     length: npt.NDArray[Any],
-    box: npt.NDArray[Any],
+    centre: npt.NDArray[Any],
     normal: float,
 ) -> None:
     """Refuse arrays that would make a traversal read outside of them or give a score outside 0 to 1."""
     kinds = (feature.dtype == np.int16, threshold.dtype == np.float64, length.dtype == np.int64)
-    if not all(kinds) or box.dtype != np.float64:
+    if not all(kinds) or centre.dtype != np.float64:
         raise ArtifactRejected("the forest's arrays are of the wrong types")
-    if threshold.ndim != 2 or feature.shape != threshold.shape or box.ndim != 2 or box.shape[0] != 3:
+    if threshold.ndim != 2 or feature.shape != threshold.shape or centre.shape != (len(COLUMNS),):
         raise ArtifactRejected("the forest's arrays are of the wrong shapes")
     trees, inner = threshold.shape
     sizes = [2**depth - 1 for depth in range(MOST_DEPTH + 1)]
     if not 0 < trees <= MOST_TREES or inner not in sizes or length.shape != (trees, inner + 1):
         raise ArtifactRejected("the forest's trees are not complete heaps")
-    if inner and (feature.min() < 0 or feature.max() >= box.shape[1]):
-        raise ArtifactRejected("the forest splits on a feature that does not exist")
-    if np.isnan(threshold).any() or not np.isfinite(box).all() or length.min() < 0 or not normal > 0:
+    if inner and (feature.min() < 0 or feature.max() >= len(COLUMNS)):
+        raise ArtifactRejected("the forest splits on a column that does not exist")
+    if np.isnan(threshold).any() or not np.isfinite(centre).all() or length.min() < 0 or not normal > 0:
         raise ArtifactRejected("the forest holds figures that cannot be")

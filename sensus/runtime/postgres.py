@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 
+from sensus import reporting
 from sensus.errors import ConfigurationError
 from sensus.runtime import leftovers, postgres_place
 from sensus.runtime.ports import LOOPBACK
@@ -35,6 +37,7 @@ _SETTINGS = {
 }
 _LEAST_BUFFERS_MB, _MOST_BUFFERS_MB = 128, 1024
 _INITDB_TIMEOUT_S = 120.0
+_PASSWORDS = "passwords.json"
 
 
 class EmbeddedPostgres:
@@ -71,6 +74,11 @@ class EmbeddedPostgres:
         """The superuser's way in, for making databases and for backups."""
         return self._url("postgresql", ADMIN, ADMIN)
 
+    @property
+    def reporting_url(self) -> str:
+        """The way in for dashboards, which may read the views of the schema `reporting`."""
+        return self._url("postgresql", reporting.ROLE, APPLICATION)
+
     def prepare(self) -> None:
         """Make the data folder if need be, and stop what a dead supervisor may have left on it.
 
@@ -81,12 +89,14 @@ class EmbeddedPostgres:
         # Nothing works on the data now, so a pid file is stale; its number may be anybody's by now, and
         # PostgreSQL would refuse to start if that happens to be a process of the same user.
         (data / "postmaster.pid").unlink(missing_ok=True)
-        known = (self.folder / "passwords.json").exists()
+        known = self._roles_with_passwords()
         passwords = self._keep_passwords()
         if (data / "PG_VERSION").exists():
             self._check_version(data)
             if not known:
                 self._single(data, [_set_password(role, passwords[role]) for role in (ADMIN, APPLICATION)])
+            if reporting.ROLE not in known:
+                self._single(data, _reader(passwords))
         elif postgres_place.recorded(self.folder):
             # Data that lie elsewhere may get lost, with a container for one; an empty database must not hide that.
             raise ConfigurationError(
@@ -127,8 +137,14 @@ class EmbeddedPostgres:
     def _keep_passwords(self) -> dict[str, str]:
         if not self._passwords:
             maker = lambda: secrets.token_urlsafe(24)  # noqa: E731 - one line, used twice on the next.
-            self._passwords = keep(self.folder / "passwords.json", {ADMIN: maker, APPLICATION: maker})
+            self._passwords = keep(self.folder / _PASSWORDS, {ADMIN: maker, APPLICATION: maker, reporting.ROLE: maker})
         return self._passwords
+
+    def _roles_with_passwords(self) -> frozenset[str]:
+        try:
+            return frozenset(json.loads((self.folder / _PASSWORDS).read_text("utf-8")))
+        except (OSError, ValueError):
+            return frozenset()  # What is damaged is refused by the one who keeps it.
 
     def _program(self, name: str) -> list[str]:
         return [*self.place.prefix, str(self.place.programs / name)]
@@ -157,6 +173,7 @@ class EmbeddedPostgres:
                 f"CREATE ROLE {APPLICATION} LOGIN",
                 _set_password(APPLICATION, passwords[APPLICATION]),
                 f"CREATE DATABASE {APPLICATION} OWNER {APPLICATION}",
+                *_reader(passwords),
             ],
         )
         fresh.rename(data)
@@ -196,6 +213,10 @@ class EmbeddedPostgres:
                 f"the data in {data} are of PostgreSQL {found}, this Sensus brings {MAJOR}; "
                 "use another --data DIR and `sensus restore` a backup there"
             )
+
+
+def _reader(passwords: dict[str, str]) -> list[str]:
+    return [*reporting.STATEMENTS, _set_password(reporting.ROLE, passwords[reporting.ROLE])]
 
 
 def _set_password(role: str, password: str) -> str:

@@ -6,14 +6,15 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from sensus.runtime import probes
+from sensus.runtime.names import NAMES, QUEUES
+from sensus.settings import Settings
 
-QUEUES = ("anomaly", "llm", "maintenance")
-SERVERS = ("postgres", "redis")
 FLOWER_USER = "admin"
 _PYTHON = (sys.executable, "-m")
 _CELERY = ("celery", "--quiet", "--app=tasks.app")
@@ -38,6 +39,8 @@ class ProcessSpec:
     stop_timeout_s: float = 9.0
     colour: str = ""  # a number of a terminal's colours
     prepare: Callable[[], None] | None = None  # before each start, also of a restart
+    # Whether it makes no sense to restart it; None: as long as it is ready.
+    alive: Callable[[], bool] | None = None
 
 
 class Server(Protocol):
@@ -59,6 +62,7 @@ class Stack:
     redis_url: str
     host: str
     port: int
+    flower_host: str
     flower_port: int
     flower_password: str
     web_workers: int = 2
@@ -66,6 +70,37 @@ class Stack:
     worker_concurrency: int = 2
     postgres: Server | None = None
     redis: Server | None = None
+
+
+def stack_of(
+    complete: Settings,
+    environment: Mapping[str, str],
+    *,
+    postgres: Server | None = None,
+    redis: Server | None = None,
+) -> Stack:
+    """The parameters of the table, from settings that are complete.  Raises ConfigurationError when they are not."""
+    password = complete.admin_password
+    return Stack(
+        data_dir=complete.data_dir,
+        environment=environment,
+        redis_url=complete.require_redis_url(),
+        host=complete.host,
+        port=complete.port,
+        flower_host=complete.flower_host,
+        flower_port=complete.flower_port,
+        flower_password="" if password is None else password.get_secret_value(),
+        web_workers=complete.web_workers,
+        web_threads=complete.web_threads,
+        worker_concurrency=complete.worker_concurrency,
+        postgres=postgres,
+        redis=redis,
+    )
+
+
+def process_of(complete: Settings, environment: Mapping[str, str], name: str) -> ProcessSpec:
+    """The entry of one process of ours, with the servers that the settings name."""
+    return next(spec for spec in process_table(stack_of(complete, environment)) if spec.name == name)
 
 
 def process_table(stack: Stack) -> tuple[ProcessSpec, ...]:
@@ -106,7 +141,8 @@ def _web(stack: Stack) -> ProcessSpec:
         f"--threads={stack.web_threads}",
         "web.wsgi:app",
     )
-    return _ours(stack, "web", command, lambda: probes.http_ok(stack.host, stack.port, "/health/ready"))
+    spec = _ours(stack, "web", command, probes.Http(stack.host, stack.port, "/health/ready"))
+    return replace(spec, alive=probes.Http(stack.host, stack.port, "/health/live"))
 
 
 def _worker(stack: Stack, queue: str) -> ProcessSpec:
@@ -135,13 +171,25 @@ def _worker(stack: Stack, queue: str) -> ProcessSpec:
         "OPENBLAS_NUM_THREADS": "1",
     }
     node = f"{queue}@{socket.gethostname()}"
-    return _ours(stack, f"worker-{queue}", command, lambda: probes.worker_answers(stack.redis_url, node), **environment)
+    spec = _ours(stack, f"worker-{queue}", command, lambda: probes.worker_answers(stack.redis_url, node), **environment)
+    return replace(spec, alive=lambda: not probes.redis_answers(stack.redis_url) or spec.ready())
 
 
 def _beat(stack: Stack) -> ProcessSpec:
-    schedule = stack.data_dir.resolve() / "beat-schedule"
-    command = (*_PYTHON, *_CELERY, "beat", f"--schedule={schedule}", "--loglevel=WARNING")
-    return _ours(stack, "beat", command, lambda: True)
+    folder = stack.data_dir.resolve()
+    command = (
+        *_PYTHON,
+        *_CELERY,
+        "beat",
+        f"--schedule={folder / 'beat-schedule'}",
+        "--scheduler=tasks.beat:PulsingScheduler",
+        "--loglevel=WARNING",
+    )
+    pulse = probes.Pulse(folder / probes.PULSE_FILE)
+    # The pulse of an earlier beat says nothing of this one.
+    prepare = partial(pulse.path.unlink, missing_ok=True)
+    spec = _ours(stack, "beat", command, pulse)
+    return replace(spec, prepare=prepare, alive=lambda: spec.ready() or not probes.redis_answers(stack.redis_url))
 
 
 def _flower(stack: Stack) -> ProcessSpec:
@@ -149,7 +197,7 @@ def _flower(stack: Stack) -> ProcessSpec:
         *_PYTHON,
         *_CELERY,
         "flower",
-        "--address=127.0.0.1",
+        f"--address={stack.flower_host}",
         f"--port={stack.flower_port}",
         "--logging=ERROR",  # it warns of each worker that is still starting
     )
@@ -159,7 +207,7 @@ def _flower(stack: Stack) -> ProcessSpec:
         stack,
         "flower",
         command,
-        lambda: probes.http_ok("127.0.0.1", stack.flower_port, "/healthcheck"),
+        probes.Http(stack.flower_host, stack.flower_port, "/healthcheck"),
         FLOWER_BASIC_AUTH=login,
     )
 
@@ -174,5 +222,4 @@ def _ours(
 
 
 def _colour(name: str) -> str:
-    names = (*SERVERS, "web", *(f"worker-{queue}" for queue in QUEUES), "beat", "flower")
-    return _COLOURS[names.index(name)]
+    return _COLOURS[NAMES.index(name)]

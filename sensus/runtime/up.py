@@ -18,8 +18,9 @@ from sensus import metrics, settings
 from sensus.errors import ConfigurationError, SensusError
 from sensus.runtime import demo, leftovers, ports, secrets
 from sensus.runtime.lock import FolderLock
+from sensus.runtime.names import SERVERS
 from sensus.runtime.postgres import EmbeddedPostgres
-from sensus.runtime.processes import SERVERS, ProcessSpec, Stack, process_table
+from sensus.runtime.processes import ProcessSpec, Stack, process_table, stack_of
 from sensus.runtime.redis_server import EmbeddedRedis
 from sensus.runtime.supervisor import Supervisor, terminal_console
 
@@ -69,10 +70,11 @@ def make_plan(current: settings.Settings) -> Plan:
     folder = current.data_dir.resolve()
     first_start = not (folder / secrets.FILE).exists()
     port = ports.choose(current.port, "SENSUS_PORT", host=current.host)
-    flower_port = ports.choose(current.flower_port, "SENSUS_FLOWER_PORT")
+    flower_port = ports.choose(current.flower_port, "SENSUS_FLOWER_PORT", host=current.flower_host)
     made = secrets.load(folder)
     postgres = redis = None
-    update: dict[str, Any] = {"data_dir": folder, "port": port, "flower_port": flower_port}
+    # The API shows the figures of all, and three workers can't listen on one port.
+    update: dict[str, Any] = {"data_dir": folder, "port": port, "flower_port": flower_port, "metrics_port": 0}
     if current.database_url is None:
         postgres = EmbeddedPostgres(folder / "postgres", 0)
         postgres.prepare()  # ends a server left by a kill, which would hold the port
@@ -95,20 +97,7 @@ def make_plan(current: settings.Settings) -> Plan:
         if getattr(current, name) is None:
             update[name] = SecretStr(getattr(made, name))
     complete = current.model_copy(update=update)
-    stack = Stack(
-        data_dir=folder,
-        environment=_environment(complete),
-        redis_url=complete.require_redis_url(),
-        host=complete.host,
-        port=port,
-        flower_port=flower_port,
-        flower_password=_revealed(complete.admin_password),
-        web_workers=complete.web_workers,
-        web_threads=complete.web_threads,
-        worker_concurrency=complete.worker_concurrency,
-        postgres=postgres,
-        redis=redis,
-    )
+    stack = stack_of(complete, _environment(complete), postgres=postgres, redis=redis)
     return Plan(complete, stack, first_start)
 
 
@@ -138,8 +127,8 @@ def _start(supervisor: Supervisor, plan: Plan, run_file: Path) -> None:
     supervisor.say(f"starting in {plan.settings.data_dir}")
     if servers:
         supervisor.start(servers)
-    supervisor.say(f"database is at {_call('db.cli:prepare', plan.settings)}")
-    _call("web.cli:prepare_access", plan.settings)
+    supervisor.say(f"database is at {call('db.cli:prepare', plan.settings)}")
+    call("web.cli:prepare_access", plan.settings)
     supervisor.start(ours)
     secrets.write_private(run_file, json.dumps(_run_facts(plan), indent=2) + "\n")
     for line in _table(plan, supervisor.pids):
@@ -150,7 +139,8 @@ def _split(table: tuple[ProcessSpec, ...]) -> tuple[list[ProcessSpec], list[Proc
     return [spec for spec in table if spec.name in SERVERS], [spec for spec in table if spec.name not in SERVERS]
 
 
-def _call(name: str, current: settings.Settings) -> Any:
+def call(name: str, current: settings.Settings) -> Any:
+    """What the function of this name returns for these settings."""
     # What runs upward is a name in a string: the ground floor imports nothing that stands on it.
     module, _, function = name.partition(":")
     return getattr(import_module(module), function)(current)
@@ -185,8 +175,9 @@ def _run_facts(plan: Plan) -> dict[str, Any]:
     return {
         "pid": os.getpid(),
         "api": settings.address(plan.settings.host, plan.settings.port),
-        "flower": settings.address("127.0.0.1", plan.settings.flower_port),
+        "flower": settings.address(plan.settings.flower_host, plan.settings.flower_port),
         "database_url": plan.settings.require_database_url().replace("postgresql+psycopg://", "postgresql://", 1),
+        "reporting_url": getattr(plan.stack.postgres, "reporting_url", None),
         "redis_url": plan.settings.require_redis_url(),
         "admin": {"username": "admin", "password": _revealed(plan.settings.admin_password)},
         "api_key": _revealed(plan.settings.source_key),

@@ -17,6 +17,7 @@ import pytest
 import celery_config
 from sensus import readme, settings
 from sensus.cli import COMMANDS
+from sensus.runtime import names
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("sensus", "db", "ml", "llm", "tasks", "web", "bench")
@@ -57,9 +58,7 @@ def test_every_task_of_ours_goes_to_the_queue_of_its_kind(celery_app) -> None:
 
 
 def test_the_process_table_has_a_worker_for_every_queue() -> None:
-    from sensus.runtime import processes
-
-    assert processes.QUEUES == celery_config.QUEUES
+    assert names.QUEUES == celery_config.QUEUES
 
 
 def test_the_readme_has_the_settings_that_the_code_has() -> None:
@@ -68,7 +67,7 @@ def test_the_readme_has_the_settings_that_the_code_has() -> None:
 
 
 def test_every_variable_that_the_texts_name_is_a_setting() -> None:
-    known = settings.names()
+    known = settings.variables()
     texts = [
         *ROOT.glob("*.md"),
         *(ROOT / "docs").rglob("*.md"),
@@ -166,7 +165,7 @@ def test_what_is_needed_at_run_time_is_packaged() -> None:
     assert len(files) > 100
     for path in files:
         # A page of documentation is read in the repository.
-        if path.parent.name == "__pycache__" or path.suffix == ".md":
+        if "__pycache__" in path.parts or path.suffix == ".md":
             continue
         # A folder without `__init__.py` is no package, and then its files are in no wheel.
         assert (path.parent / "__init__.py").exists(), f"{path.parent} is in no wheel"

@@ -41,18 +41,19 @@ def receive_alerts() -> Response:
     """The webhook of Alertmanager, version 4, or a bare list.  What can't be stored is put aside and counted."""
     with metrics.timed(metrics.processing_duration.labels("alerts")):
         received_at = times.now()
-        delivery = ingest_alerts.read(bodies.read_json_bytes(), received_at)
+        delivery, echoes = alert_intake.without_echoes(ingest_alerts.read(bodies.read_json_bytes(), received_at))
         stored = alert_intake.store(delivery, received_at)
     background = resources().background
     background.relay()
     background.knock_alerts()
     _count(delivery)
+    metrics.alerts_echoed.inc(echoes)
     return answers.accepted(
         AlertsReceipt(
-            accepted=stored.accepted,
+            accepted=stored.accepted + echoes,
             created=stored.created,
             updated=stored.updated,
-            duplicates=stored.duplicates,
+            duplicates=stored.duplicates + echoes,
             quarantined=len(delivery.oddities),
             alert_ids=stored.alert_ids,
             request_id=request_id(),

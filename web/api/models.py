@@ -5,8 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from db.models.model_version import ModelVersion
-from db.queries import audit, model_reads, runs
+from db.queries import audit, model_reads, runs, standings
 from db.queries import models as versions
 from db.queries.runs import Kind
 from sensus.errors import NotFound
@@ -15,7 +17,7 @@ from web.access import access, caller
 from web.arguments import StrictBlueprint
 from web.request_context import client_address, request_id
 from web.resources import resources
-from web.schemas.models import ModelAnswer, ModelsAnswer, ModelsQuery, TaskStarted
+from web.schemas.models import ModelAnswer, ModelsAnswer, ModelsQuery, RollbackQuery, TaskStarted
 
 blueprint = StrictBlueprint("models", __name__, url_prefix="/api/v1", description="Versions of the model")
 
@@ -43,7 +45,7 @@ def train() -> dict[str, uuid.UUID]:
 @blueprint.post("/models/evaluate")
 @access("admin")
 @blueprint.response(202, TaskStarted)
-@blueprint.doc(summary="Evaluate the version in force now")
+@blueprint.doc(summary="Measure the versions that score now, and decide on their challengers")
 def evaluate() -> dict[str, uuid.UUID]:
     """An evaluation that has not ended yet is answered in place of a second one."""
     return _start("evaluate")
@@ -59,17 +61,50 @@ def activate(version: str) -> ModelVersion:
         raise NotFound("no model version has a NUL in its name")
     with resources().database.transaction() as session:
         chosen = versions.activate(session, version)
-        audit.record(
-            session,
-            action="model_activated",
-            actor=caller().identity,
-            subject=f"model:{chosen.version}",
-            facts={"version": chosen.version},
-            request_id=request_id(),
-            client_address=client_address(),
-        )
+        _record(session, "model_activated", chosen)
     resources().background.relay()
     return chosen
+
+
+@blueprint.post("/models/<version>/challenge")
+@access("admin")
+@blueprint.response(200, ModelAnswer)
+@blueprint.doc(summary="Let a version score in the shadow of the one in force")
+def challenge(version: str) -> ModelVersion:
+    """It takes the place of the present challenger, and is promoted by an evaluation that finds it no worse."""
+    if "\x00" in version:
+        raise NotFound("no model version has a NUL in its name")
+    with resources().database.transaction() as session:
+        chosen = session.get_one(ModelVersion, standings.challenge(session, version).id, populate_existing=True)
+        _record(session, "model_challenges", chosen)
+    resources().background.relay()
+    return chosen
+
+
+@blueprint.post("/models/rollback")
+@access("admin")
+@blueprint.arguments(RollbackQuery, location="query")
+@blueprint.response(200, ModelAnswer)
+@blueprint.doc(summary="Go back to the version that was in force before")
+def rollback(query: dict[str, Any]) -> ModelVersion:
+    """The version that is withdrawn is never gone back to; another rollback goes further back."""
+    with resources().database.transaction() as session:
+        chosen = versions.rollback(session, query.get("detector") or resources().settings.detector)
+        _record(session, "model_rolled_back", chosen)
+    resources().background.relay()
+    return chosen
+
+
+def _record(session: Session, action: str, chosen: ModelVersion) -> None:
+    audit.record(
+        session,
+        action=action,
+        actor=caller().identity,
+        subject=f"model:{chosen.version}",
+        facts={"version": chosen.version},
+        request_id=request_id(),
+        client_address=client_address(),
+    )
 
 
 def _start(kind: Kind) -> dict[str, uuid.UUID]:

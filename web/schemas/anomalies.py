@@ -6,9 +6,11 @@ from typing import Any
 
 from marshmallow import Schema, fields, pre_dump, validate
 
+from db.models.detection import VERDICTS
 from db.queries.analysis_reads import Found
+from web.arguments import StrictSchema
 from web.pages import PageSchema
-from web.schemas.fields import Moment, Number
+from web.schemas.fields import NOTE_LENGTH, Moment, Number, Text
 from web.schemas.selection import SelectionSchema
 
 
@@ -45,6 +47,11 @@ class AnomalyAnswer(Schema):
     expected_high = Number(allow_none=True)
     features = fields.List(fields.Nested(Contribution), metadata={"description": "Strongest first"})
     model_version = fields.String(allow_none=True)
+    verdict = fields.String(
+        allow_none=True,
+        validate=validate.OneOf(VERDICTS),
+        metadata={"description": "What people said of it, null when nobody did"},
+    )
     created_at = Moment()
 
     @pre_dump
@@ -57,6 +64,7 @@ class AnomalyAnswer(Schema):
             "labels": found.labels,
             "timestamp": row.sample_at,
             "score": row.score,
+            "verdict": found.verdict,
             "created_at": row.created_at,
         }
 
@@ -66,3 +74,21 @@ class AnomaliesAnswer(Schema):
 
     items = fields.List(fields.Nested(AnomalyAnswer))
     next_cursor = fields.String(allow_none=True)
+
+
+class VerdictBody(StrictSchema):
+    """Whether an anomaly was one."""
+
+    verdict = fields.String(required=True, validate=validate.OneOf(VERDICTS))
+    note = Text(shortest=1, longest=NOTE_LENGTH, allow_none=True)
+
+
+class VerdictAnswer(Schema):
+    """A verdict as it was stored."""
+
+    id = fields.Integer()
+    verdict = fields.String(validate=validate.OneOf(VERDICTS))
+    note = fields.String(allow_none=True)
+    timestamp = Moment(attribute="sample_at", metadata={"description": "Time of the sample"})
+    actor = fields.String()
+    created_at = Moment()

@@ -1,4 +1,4 @@
-"""What does a selector in the words of Prometheus ask for?"""
+"""What does a selector in the words of Prometheus ask for, and how is one written?"""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ _MATCHER = re.compile(
 _QUOTED_NAME = re.compile(r'("(?:[^"\\]|\\.)*")\s*', re.DOTALL)
 _SPACE = re.compile(r"\s*")
 _COMMA = re.compile(r",\s*")
+_BARE_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.:]*")
 _CLOSE = re.compile(r"\}\s*")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'"}
+_TO_ESCAPE = str.maketrans({character: f"\\{letter}" for letter, character in _ESCAPED.items() if letter != "'"})
 
 
 class BadSelector(ValueError):
@@ -47,6 +49,17 @@ def parse(text: str) -> Selector:
     if len(set(names)) != 1 or not names[0]:
         raise BadSelector('name one metric, as in up{job="node"}')
     return Selector(names[0], tuple(matcher for matcher in matchers if matcher.name != "__name__"))
+
+
+def written(selector: Selector) -> str:
+    """The selector as text that `parse` reads; one that names no metric has only its braces."""
+    name = selector.metric_name or ""
+    is_bare = not _NO_NAME.search(name) and "{" not in name
+    conditions = [] if is_bare else [_quoted(name)]
+    for matcher in selector.matchers:
+        label = matcher.name if _BARE_LABEL.fullmatch(matcher.name) else _quoted(matcher.name)
+        conditions.append(f"{label}{matcher.operator}{_quoted(matcher.value)}")
+    return name * is_bare + ("{" + ",".join(conditions) + "}" if conditions else "")
 
 
 def _matchers(braces: str) -> Iterator[Matcher]:
@@ -79,6 +92,10 @@ def _matcher(braces: str, position: int) -> tuple[Matcher, int]:
 def _skip(pattern: re.Pattern[str], text: str, position: int) -> int:
     matched = pattern.match(text, position)
     return position if matched is None else matched.end()
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.translate(_TO_ESCAPE) + '"'
 
 
 def _unquoted(text: str) -> str:

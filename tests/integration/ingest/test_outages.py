@@ -149,11 +149,16 @@ class TestWithoutTheDatabase:
             resources().close()
 
 
-def test_a_database_of_another_release_is_not_ready(client: FlaskClient, session: Session) -> None:
+def test_a_database_of_an_earlier_release_is_not_ready(client: FlaskClient, session: Session) -> None:
     session.execute(text("UPDATE alembic_version SET version_num = '0000'"))
     answer = client.get("/health/ready")
     assert answer.status_code == 503
     assert "sensus db upgrade" in answer.get_json()["detail"]
+
+
+def test_a_database_that_the_next_release_has_upgraded_is_ready(client: FlaskClient, session: Session) -> None:
+    session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert client.get("/health/ready").status_code == 200
 
 
 def test_the_outbox_is_counted_as_waiting(database: Database) -> None:

@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
+from db.queries import detector_choices
+from db.queries.series_reads import Selector
 from tests.integration.read.rows import NOON, add_alert, add_analysis, add_anomaly, add_model, add_series
 
 # The database is shared by the examples, which only makes the lists longer.
@@ -57,10 +59,11 @@ def makers(session: Session) -> dict[str, Callable[[], int]]:
         "anomalies": lambda: add_anomaly(session, series, NOON - timedelta(minutes=(next(number) * 37) % 10_007)).id,
         "analysis/latest": lambda: add_analysis(session, alert).id,
         "models": lambda: add_model(session, f"v{next(number)}").id,
+        "detectors": lambda: detector_choices.choose(session, Selector(f"m{next(number)}"), "ensemble", by="ada").id,
     }
 
 
-@pytest.mark.parametrize("path", ["alerts", "anomalies", "analysis/latest", "models"])
+@pytest.mark.parametrize("path", ["alerts", "anomalies", "analysis/latest", "models", "detectors"])
 def test_pages_are_complete_while_rows_come_in(writer: FlaskClient, session: Session, path: str) -> None:
     make = makers(session)[path]
     before: set[int] = set()

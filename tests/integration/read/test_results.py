@@ -38,6 +38,7 @@ def test_an_anomaly_tells_its_sample_and_what_made_it_strange(writer: FlaskClien
         "expected_high": 2.0,
         "features": [{"name": "level", "value": 4.0, "contribution": 0.3}],
         "model_version": "v1",
+        "verdict": None,
         "created_at": times.isoformat(row.created_at),
     }
     assert told == {"items": [anomaly], "next_cursor": None}

@@ -25,7 +25,7 @@ def ask(client: FlaskClient, **query: Any) -> dict[str, Any]:
 
 def test_scores_are_told_to_the_last_digit_with_state_and_version(writer: FlaskClient, session: Session) -> None:
     series = add_series(session, job="web")
-    first, second = add_model(session, "builtin-1"), add_model(session, "v2")
+    first, second = add_model(session, "builtin-2"), add_model(session, "v2")
     odd = [0.1 + 0.2, math.nextafter(1.0, 0.0), 5e-324, 1 / 3]
     rows = [(NOON + timedelta(minutes=n, microseconds=1), odd[n], odd[-n - 1], "scoring") for n in range(4)]
     rows[0] = (*rows[0][:3], "warming_up")
@@ -35,9 +35,9 @@ def test_scores_are_told_to_the_last_digit_with_state_and_version(writer: FlaskC
         "metric_name": "load",
         "labels": {"job": "web"},
         "scores": [
-            [times.to_epoch(rows[0][0]), odd[0], odd[3], "warming_up", "builtin-1"],
-            [times.to_epoch(rows[1][0]), odd[1], odd[2], "scoring", "builtin-1"],
-            [times.to_epoch(rows[2][0]), odd[2], odd[1], "scoring", "builtin-1"],
+            [times.to_epoch(rows[0][0]), odd[0], odd[3], "warming_up", "builtin-2"],
+            [times.to_epoch(rows[1][0]), odd[1], odd[2], "scoring", "builtin-2"],
+            [times.to_epoch(rows[2][0]), odd[2], odd[1], "scoring", "builtin-2"],
             [times.to_epoch(rows[3][0]), odd[3], odd[0], "stale", "v2"],
         ],
         "next_cursor": None,

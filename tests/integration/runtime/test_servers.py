@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
@@ -217,6 +218,25 @@ def test_lost_passwords_are_replaced_and_the_data_stay(
 
     assert second.url.split("@")[0] != first.url.split("@")[0]
     assert value(second.url, "SELECT number FROM kept") == 7
+
+
+def test_data_of_an_earlier_release_get_the_role_of_the_dashboards(
+    tmp_path: Path, run_postgres: Callable[[Path], RunningServer]
+) -> None:
+    folder = tmp_path / "postgres"
+    first = run_postgres(folder)
+    assert isinstance(first.server, EmbeddedPostgres)
+    with connect(first.server.admin_url) as connection:
+        connection.execute("DROP ROLE sensus_reporting")
+    first.stop()
+    passwords = json.loads((folder / "passwords.json").read_text())
+    del passwords["sensus_reporting"]
+    (folder / "passwords.json").write_text(json.dumps(passwords))
+    second = run_postgres(folder)
+    assert isinstance(second.server, EmbeddedPostgres)
+
+    assert value(second.server.reporting_url, "SELECT current_user") == "sensus_reporting"
+    assert second.url.split("@")[0] == first.url.split("@")[0]
 
 
 @needs_root

@@ -56,7 +56,7 @@ def test_activating_and_rolling_back_is_audited(
     session.execute(
         text(
             "INSERT INTO model_versions (version, algorithm, training_date, artifact, checksum, feature_names)"
-            " VALUES ('other', 'x', now(), '', '', '[]')"
+            " VALUES ('other', 'isolation_forest', now(), '', '', '[]')"
         )
     )
     assert sensus("models", "activate", "other") == 0
@@ -69,7 +69,7 @@ def test_activating_and_rolling_back_is_audited(
         ("model_rolled_back", f"model:{version}"),
     ]
     assert sensus("models", "rollback") == 1
-    assert capsys.readouterr().err.startswith("sensus: no earlier model version")
+    assert capsys.readouterr().err.startswith("sensus: no earlier version of isolation_forest")
 
 
 def test_an_unknown_version_is_one_line_and_exit_code_1(command: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,10 +124,12 @@ def test_an_evaluation_is_asked_for_and_waited_for(
 
 def work_is_done_at_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A message starts the work here, beside the command that waits for it."""
-    from tasks import signatures, training
+    from tasks import evaluation, signatures, training
+
+    task = training.train if kind == "train" else evaluation.evaluate
 
     def at_once(*, run_id: uuid.UUID) -> None:
-        threading.Thread(target=lambda: getattr(training, kind)(run_id=str(run_id))).start()
+        threading.Thread(target=lambda: task(run_id=str(run_id))).start()
 
     monkeypatch.setattr(signatures, kind, at_once)
     monkeypatch.setattr(signatures, "workers_answering", lambda *, timeout_s: ("maintenance@here",))
@@ -151,9 +153,9 @@ def test_without_a_worker_it_says_what_to_do(
 
 
 def test_score_takes_the_version_in_force(worker: Settings, database: Database) -> None:
-    assert model_choice.choose(None, worker).why.startswith("model builtin-1, since no version is in force")
+    assert model_choice.choose(None, worker).why.startswith("model builtin-2, since no version is in force")
     InForce().get(database)
-    assert model_choice.choose(None, worker).why == "model builtin-1, in force in SENSUS_DATABASE_URL"
+    assert model_choice.choose(None, worker).why == "model builtin-2, in force in SENSUS_DATABASE_URL"
     with pytest.raises(NotFound):
         model_choice.choose("nothing", worker)
 
@@ -167,7 +169,7 @@ def test_score_takes_the_version_of_a_running_stack_and_does_without_one_that_is
     run_file = tmp_path / "run.json"
     url = worker.require_database_url().replace("+psycopg", "")
     run_file.write_text(json.dumps({"database_url": url, "redis_url": "redis://127.0.0.1:9"}))
-    assert model_choice.choose(None, offline).why == f"model builtin-1, in force in {run_file}"
+    assert model_choice.choose(None, offline).why == f"model builtin-2, in force in {run_file}"
     run_file.write_text(json.dumps({"database_url": "postgresql://x:y@127.0.0.1:9/z", "redis_url": ""}))
     chosen = model_choice.choose(None, offline)
     assert chosen.why.endswith("does not answer")
@@ -176,7 +178,7 @@ def test_score_takes_the_version_of_a_running_stack_and_does_without_one_that_is
 
 def test_a_database_that_was_named_must_answer(tmp_path: Path) -> None:
     away = Settings(_env_file=None, database_url="postgresql://x:y@127.0.0.1:9/z")  # type: ignore[arg-type]
-    with pytest.raises(Unavailable, match="--model builtin-1"):
+    with pytest.raises(Unavailable, match="--model builtin-2"):
         model_choice.choose(None, away)
     with (
         pytest.raises(ConfigurationError, match="sensus up"),

@@ -16,8 +16,9 @@ from hypothesis import given
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from db.models import AnalysisResult, ModelVersion, SeriesProgress
-from db.queries import arrivals, leases, progress
+from db.models import AnalysisResult, ModelVersion, SeriesProgress, scores
+from db.queries import arrivals, detector_choices, leases, progress
+from db.queries.series_reads import Selector
 from db.session import Database
 from ml.builtin import builtin_model
 from sensus import times
@@ -191,7 +192,7 @@ def test_two_workers_on_one_series_keep_its_scores_once(
         assert progress.claim(other, [series_id], limit=1, lease_s=60) == []
     _let_lease_end(session, series_id)
     score(series_id)
-    scoring.score_claims(database, scoring._in_force.get(database), slow)  # comes late
+    scoring.score_claims(database, scoring._in_force.pair(database).of_series(series_id, 0.0), slow)  # comes late
     assert scores_of(session, series_id) == offline(rows, tmp_path)
 
 
@@ -201,14 +202,14 @@ def test_a_series_that_cannot_be_scored_costs_its_neighbours_nothing(
     from tasks import scoring
 
     good, bad, other = (put(wave(60), name) for name in ("good", "bad", "other"))
-    real = scoring._scored
+    real = scoring._scored_together
 
-    def scored(model: Any, claim: Any, samples: Any) -> Any:
-        if claim.series_id == bad:
+    def scored(model: Any, claims: Any, samples: Any) -> Any:
+        if bad in {claim.series_id for claim in claims}:
             raise RuntimeError("of all things")
-        return real(model, claim, samples)
+        return real(model, claims, samples)
 
-    monkeypatch.setattr(scoring, "_scored", scored)
+    monkeypatch.setattr(scoring, "_scored_together", scored)
     score()
     assert len(scores_of(session, good)) == len(scores_of(session, other)) == 60
     broken = session.get_one(SeriesProgress, bad)
@@ -246,6 +247,65 @@ def test_a_memory_of_another_release_starts_the_series_afresh(worker: Settings, 
     assert len(scores_of(session, series_id)) == 80
 
 
+def test_rings_that_are_gone_start_the_series_afresh_when_an_hour_ends(
+    worker: Settings, session: Session, put: Put
+) -> None:
+    rows = wave(80)
+    series_id = put(rows[:40])
+    score(series_id)
+    session.execute(update(SeriesProgress).values(rings=None))
+    put(rows[40:])
+    score(series_id)
+    assert len(scores_of(session, series_id)) == 80
+    assert session.get_one(SeriesProgress, series_id).rings is not None
+
+
+def test_rings_are_read_and_written_only_when_an_hour_of_the_series_ends(
+    worker: Settings, session: Session, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[str] = []
+    keep, with_rings = progress.keep, progress.with_rings
+
+    def kept(session: Session, results: Any, **more: Any) -> Any:
+        moved.extend("written" for result in results if result.rings is not None)
+        return keep(session, results, **more)
+
+    def read(*args: Any) -> Any:
+        moved.append("read")
+        return with_rings(*args)
+
+    monkeypatch.setattr(progress, "keep", kept)
+    monkeypatch.setattr(progress, "with_rings", read)
+    hour = times.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=4)
+    rows = wave(37, start=hour)
+    found = []
+    for part in (rows[:30], rows[30:36], rows[36:]):  # a new series, within its third hour, and its fourth
+        score(put(part))
+        found.append(list(moved))
+        moved.clear()
+    assert found == [["written"], [], ["read", "written"]]
+
+
+def test_each_series_is_scored_by_the_detector_that_was_chosen_for_it(
+    worker: Settings, database: Database, session: Session, put: Put
+) -> None:
+    rows = wave(400, spikes=(390,))
+    with database.transaction() as mine:
+        detector_choices.choose(mine, Selector("mem", ()), "half_space_trees", by="ada")
+    ids = {name: put(rows, name) for name in ("cpu", "mem")}
+    score()
+    used = {
+        name: session.scalars(
+            select(ModelVersion.algorithm).where(
+                ModelVersion.id.in_(select(scores.c.model_version_id).where(scores.c.series_id == series_id))
+            )
+        ).all()
+        for name, series_id in ids.items()
+    }
+    assert used == {"cpu": ["isolation_forest"], "mem": ["half_space_trees"]}
+    assert scores_of(session, ids["cpu"]) != scores_of(session, ids["mem"])
+
+
 def test_an_anomaly_is_stored_with_what_a_person_needs_to_judge_it(
     worker: Settings, session: Session, put: Put
 ) -> None:
@@ -261,7 +321,7 @@ def test_an_anomaly_is_stored_with_what_a_person_needs_to_judge_it(
     assert spikes[0].model_name == "isolation_forest"
     assert spikes[0].confidence_score == told["alert"] >= told["threshold"]
     assert told["expected_low"] < told["expected_high"] < told["value"]
-    assert told["model_version"] == "builtin-1"
+    assert told["model_version"] == "builtin-2"
     assert {"name", "value", "contribution"} == set(told["features"][0])
 
 
@@ -269,7 +329,7 @@ def test_a_fresh_database_gets_the_builtin_model_once(worker: Settings, session:
     score(put(wave(20)))
     score(put(wave(20), "mem"))
     versions = session.query(ModelVersion).all()
-    assert [(row.version, row.is_active) for row in versions] == [("builtin-1", True)]
+    assert [(row.version, row.is_active) for row in versions] == [("builtin-2", True)]
     recorded = session.scalars(text("SELECT DISTINCT model_version_id FROM scores")).all()
     assert recorded == [versions[0].id]
 

@@ -17,6 +17,7 @@ from db.queries import leases, models, runs
 from db.session import Database
 from ml import artifact
 from ml.builtin import builtin_model
+from ml.drift import Distribution
 from sensus import times
 from sensus.errors import Conflict
 from sensus.settings import Settings
@@ -80,7 +81,7 @@ def test_stops_don_t_count_as_deaths_of_a_run(database: Database, session: Sessi
 
 
 @pytest.mark.parametrize("no_worse", [True, False])
-def test_a_new_version_comes_into_force_only_when_it_is_no_worse(
+def test_a_new_version_challenges_the_one_in_force_only_when_it_is_no_worse(
     sent: Sent,
     database: Database,
     session: Session,
@@ -95,17 +96,21 @@ def test_a_new_version_comes_into_force_only_when_it_is_no_worse(
     assert run.state == "done", run.error
     version = run.result["version"]
     assert version == f"if-{run.created_at:%Y%m%dT%H%M%SZ}"
-    assert run.result["outcome"] == ("activated" if no_worse else "kept_former")
-    assert run.result["compared_with"] == "builtin-1"
+    assert run.result["outcome"] == ("challenges" if no_worse else "kept_former")
+    assert run.result["compared_with"] == "builtin-2"
     assert {"auroc", "detection_rate"} <= set(run.result["candidate"]) & set(run.result["present"])
     active = session.scalars(select(ModelVersion.version).where(ModelVersion.is_active)).one()
-    assert active == (version if no_worse else "builtin-1")
+    assert active == "builtin-2"
     row = session.scalars(select(ModelVersion).where(ModelVersion.version == version)).one()
+    assert (row.role, row.shadow_share) == (("challenger", 1.0) if no_worse else ("stored", None))
     assert row.data_window["series"] == 3
+    assert row.data_window["since"] < row.data_window["until"]
+    assert Distribution.from_dict(row.data_window["distribution"]).samples == row.data_window["rows"]
+    assert {"numpy", "scikit-learn"} <= set(row.library_versions)
     assert row.evaluation["faults"] > 0
     assert artifact.load(row.artifact, row.checksum).version == version
     acts = list(session.scalars(select(AuditRecord.action)))
-    assert acts == (["model_activated"] if no_worse else [])
+    assert acts == (["model_challenges"] if no_worse else [])
 
 
 def test_training_in_portions_makes_the_same_model_as_in_one(
@@ -183,7 +188,7 @@ def test_who_lost_a_training_keeps_nothing(
     monkeypatch.setattr(training, "compare", taken_over)
     train(run_id)
     assert run_of(session, run_id).state == "running"
-    assert list(session.scalars(select(ModelVersion.version))) == ["builtin-1"]
+    assert list(session.scalars(select(ModelVersion.version))) == ["builtin-2"]
 
 
 def test_an_error_of_ours_is_told_without_its_details(
@@ -207,12 +212,12 @@ def test_an_error_of_ours_is_told_without_its_details(
 def test_the_version_in_force_is_evaluated_on_recent_history(
     sent: Sent, database: Database, session: Session, histories: list[int]
 ) -> None:
-    from tasks.training import evaluate
+    from tasks.evaluation import evaluate
 
     run_id = start(database, "evaluate")
     evaluate(run_id=str(run_id))
     run = run_of(session, run_id)
-    assert (run.state, run.result["version"]) == ("done", "builtin-1")
+    assert (run.state, run.result["version"]) == ("done", "builtin-2")
     stored = session.scalars(select(ModelVersion).where(ModelVersion.is_active)).one().evaluation
     assert stored["histories"] == 3
     assert 0.5 < stored["auroc"] <= 1.0
@@ -228,10 +233,10 @@ def test_rollback_goes_back_step_by_step_and_never_to_what_was_withdrawn(
     steps = []
     for _ in range(2):
         with database.transaction() as mine:
-            steps.append(models.rollback(mine).version)
+            steps.append(models.rollback(mine, "isolation_forest").version)
     assert steps == ["b", "a"]
     with database.transaction() as mine, pytest.raises(Conflict):
-        models.rollback(mine)
+        models.rollback(mine, "isolation_forest")
     assert session.scalars(select(ModelVersion.version).where(ModelVersion.is_active)).all() == ["a"]
 
 
@@ -263,11 +268,11 @@ def test_a_version_whose_bytes_were_tampered_with_is_refused_and_the_one_before_
     _add(session, "evil", artifact=b"evil bytes", checksum="0" * 64)
     with database.transaction() as mine:
         models.activate(mine, "evil")
-    assert InForce().get(database).model.version == "builtin-1"
-    session.execute(text("UPDATE model_versions SET artifact = 'nothing good' WHERE version = 'builtin-1'"))
+    assert InForce().get(database).model.version == "builtin-2"
+    session.execute(text("UPDATE model_versions SET artifact = 'nothing good' WHERE version = 'builtin-2'"))
     computed = InForce().get(database)
-    assert computed.model.version == "builtin-1"
-    assert computed.key.version == "builtin-1"
+    assert computed.model.version == "builtin-2"
+    assert computed.key.version == "builtin-2"
 
 
 def test_workers_that_start_together_bring_one_builtin_version(worker: Settings, database: Database) -> None:
@@ -283,7 +288,7 @@ def _add(session: Session, version: str, artifact: bytes = b"", checksum: str = 
     session.execute(
         text(
             "INSERT INTO model_versions (version, algorithm, training_date, artifact, checksum, feature_names)"
-            " VALUES (:version, 'x', now(), :artifact, :checksum, '[]')"
+            " VALUES (:version, 'isolation_forest', now(), :artifact, :checksum, '[]')"
         ),
         {"version": version, "artifact": artifact, "checksum": checksum},
     )

@@ -170,19 +170,19 @@ def test_old_versions_go_but_never_what_a_rollback_needs(
         session.execute(
             text(
                 "INSERT INTO model_versions (version, algorithm, training_date, artifact, checksum, feature_names)"
-                " VALUES (:version, 'x', now(), '', '', '[]')"
+                " VALUES (:version, 'isolation_forest', now(), '', '', '[]')"
             ),
-            {"version": "builtin-1" if place == 0 else f"v{place}"},
+            {"version": "builtin-2" if place == 0 else f"v{place}"},
         )
     for version in ("v1", "v2", "v3", "v69"):
         with database.transaction() as mine:
             models.activate(mine, version)
     keep_house()
     left = set(session.scalars(select(ModelVersion.version)))
-    assert {"builtin-1", "v1", "v2", "v3", "v69"} <= left
+    assert {"builtin-2", "v1", "v2", "v3", "v69"} <= left
     assert len(left) == 64
     with database.transaction() as mine:
-        assert models.rollback(mine).version == "v3"
+        assert models.rollback(mine, "isolation_forest").version == "v3"
 
 
 def test_finished_runs_are_forgotten_and_unfinished_ones_are_not(
@@ -206,13 +206,13 @@ def test_partitions_past_the_retention_are_dropped(worker: Settings, session: Se
 
 
 def test_a_fresh_system_has_its_model_after_the_first_sweep(worker: Settings, session: Session) -> None:
-    assert models.in_force(session) is None
+    assert models.in_force(session, "isolation_forest") is None
     sweep()
-    first = models.in_force(session)
+    first = models.in_force(session, "isolation_forest")
     assert first is not None
-    assert first.version == "builtin-1"
+    assert first.version == "builtin-2"
     sweep()
-    assert models.in_force(session) == first
+    assert models.in_force(session, "isolation_forest") == first
 
 
 def test_an_alert_that_nobody_repeats_becomes_stale_and_fires_again_with_its_next_repeat(

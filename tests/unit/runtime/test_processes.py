@@ -39,6 +39,7 @@ def stack(tmp_path: Path) -> Stack:
         redis_url="redis://:broker-secret@127.0.0.1/0",
         host="127.0.0.1",
         port=8080,
+        flower_host="127.0.0.1",
         flower_port=5555,
         flower_password="flower-secret",
         postgres=FakeServer(),

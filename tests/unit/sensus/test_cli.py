@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,15 @@ def test_the_number_of_a_key_is_one_that_a_key_can_have(capsys: pytest.CaptureFi
         cli.main(["key", "revoke", "9" * 24])
     assert caught.value.code == 2
     assert "sensus key list" in capsys.readouterr().err
+
+
+def test_a_command_whose_libraries_are_not_installed_says_where_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    for module in [name for name in sys.modules if name.split(".")[0] in ("ml", "tasks")]:
+        monkeypatch.delitem(sys.modules, module)
+    assert cli.main(["score", "--help"]) == 1
+    assert capsys.readouterr().err == (
+        "sensus: this command needs numpy, which is not installed here; in containers use the workers' image\n"
+    )

@@ -38,7 +38,7 @@ def test_what_may_pass_is_tried_again(error: Exception) -> None:
     "error",
     [
         Conflict("resolved"),
-        ModelMissing("llama2", "pull it"),
+        ModelMissing("llama2", "install it"),
         NotEnoughHistory(1, 2),
         KeyError("a mistake of ours"),
         DBAPIError("INSERT", {}, psycopg.errors.UniqueViolation()),

@@ -28,6 +28,12 @@ def test_what_is_written_is_what_is_read(matchers: list[Matcher], space: str, co
     assert selector.parse(text) == Selector("up", tuple(matchers))
 
 
+@given(ANY_TEXT.filter(bool), st.lists(st.builds(Matcher, ANY_TEXT, st.sampled_from(OPERATORS), ANY_TEXT), max_size=4))
+def test_a_selector_that_we_write_reads_back(name: str, matchers: list[Matcher]) -> None:
+    wanted = Selector(name, tuple(one for one in matchers if one.name not in ("", "__name__")))
+    assert selector.parse(selector.written(wanted)) == wanted
+
+
 @given(ANY_TEXT)
 def test_any_text_is_read_or_refused(text: str) -> None:
     with suppress(selector.BadSelector):

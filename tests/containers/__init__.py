@@ -1,0 +1,1 @@
+"""Images and composition, built and run on real engines: `make containers-check`."""

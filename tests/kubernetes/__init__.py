@@ -1,0 +1,1 @@
+"""The manifests of ops/kubernetes, as a cluster would get them."""
