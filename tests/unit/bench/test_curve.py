@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.curve import picture
@@ -27,6 +27,7 @@ def drawn(rates: list[float]) -> ET.Element:
     )
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(1, 1e6), min_size=len(PROCESSES), max_size=len(PROCESSES)))
 def test_every_point_lies_in_the_picture(rates: list[float]) -> None:
     root = drawn(rates)
