@@ -140,10 +140,11 @@ def _advance(
     surprise = explained.surprise(now, value)
     off_season = explained.off_season(now, value)
     novelty = explained.novelty(now, value)
-    out[USUAL] = 1.0 if explained.is_usual(now, value, spread) else 0.0
     out[LOW], out[HIGH] = explained.expected(now, spread)
     # --- the sample is remembered
     out[FROZEN] = pace.frozen(now, time, value, passed_s)
+    # A value that stands still longer than ever is not usual, wherever it stands.
+    out[USUAL] = 1.0 if out[FROZEN] < 1.0 and explained.is_usual(now, value, spread) else 0.0
     now[m.SAMPLES] += 1.0
     _fade_in(now, passed_s, value, departure, off_season)
     _compare_restlessness(now, passed_s, abs(departure), spread, out)

@@ -163,13 +163,13 @@ def guess(hours: FloatArray, origin: int, level: float, guesses: FloatArray) -> 
     if isnan(level):
         level = _latest(hours, origin)
     same = np.empty(DAYS)
-    usual = _usual(hours, origin, 1, same)
+    usual = _usual(hours, origin, origin, same)
     off = 0.0 if isnan(usual) else level - usual
     slope = _slope(hours, origin)
     for ahead in range(1, guesses.shape[1] + 1):
         days = (ahead - 1) // DAY + 1
         off *= _FADES
-        usual = _usual(hours, origin + ahead, days, same)
+        usual = _usual(hours, origin, origin + ahead, same)
         guesses[USUAL, ahead - 1] = level if isnan(usual) else usual
         guesses[DAILY, ahead - 1] = level if isnan(usual) else usual + off
         guesses[LASTING, ahead - 1] = level
@@ -188,10 +188,10 @@ def _latest(hours: FloatArray, origin: int) -> float:
 
 
 @compiled
-def _usual(hours: FloatArray, hour: int, days: int, same: FloatArray) -> float:
-    """The median at this time of day, from so many days before on; NaN when it was never seen."""
+def _usual(hours: FloatArray, origin: int, hour: int, same: FloatArray) -> float:
+    """The median at this time of day, of the days before that `origin` knows; NaN when it was never seen."""
     count = 0
-    for day in range(days, DAYS + 1):
+    for day in range(max(1, (hour - origin - 1) // DAY + 1), DAYS + 1):
         place = hour - DAY * day
         if 0 <= place < len(hours) and not isnan(hours[place]):
             same[count] = hours[place]

@@ -3,13 +3,11 @@
 `python -m ml.warm` does that while an image is built.
 """
 
-from typing import Any
-
 import numpy as np
 
 from ml import detectors
 from ml.artifact import Model
-from ml.detectors.base import Detector
+from ml.detectors.base import Arrays, Detector
 from ml.detectors.ensemble import Ensemble
 from ml.detectors.half_space_trees import HalfSpaceTrees
 from ml.detectors.isolation_forest import COLUMNS
@@ -31,7 +29,7 @@ def _least() -> Detector:
     """An ensemble of a tree without a branch, and of boxes that are all the same."""
     boxes = HalfSpaceTrees()
     leaves = 2**boxes.depth
-    arrays: dict[str, np.ndarray[tuple[Any, ...], np.dtype[Any]]] = {
+    arrays: Arrays = {
         "isolation_forest/feature": np.zeros((1, 0), dtype=np.int16),
         "isolation_forest/threshold": np.zeros((1, 0)),
         "isolation_forest/length": np.ones((1, 1), dtype=np.int64),

@@ -121,7 +121,6 @@ def _ask(task: SensusTask) -> list[int]:
             settle=timedelta(seconds=task.settings.incident_settle_s),
             most_times=SLOWEST_TIMES,
             limit=ANALYSES_A_RUN,
-            request_id=_request(),
         )
 
 

@@ -124,7 +124,10 @@ _ASK = text(
         UPDATE incidents SET analysed_state = settled.state FROM settled WHERE incidents.id = settled.id
     )
     INSERT INTO ai_analysis_results (incident_id, incident_state, analysis_type, status, automatic, request_id)
-    SELECT id, state, '{LLM}', 'pending', true, :request_id FROM settled ORDER BY id
+    SELECT id, state, '{LLM}', 'pending', true, (
+        SELECT h.request_id FROM incident_alerts m JOIN alert_history h ON h.alert_id = m.alert_id
+        WHERE m.incident_id = settled.id AND h.change = 'firing' ORDER BY h.id DESC LIMIT 1
+    ) FROM settled ORDER BY id
     ON CONFLICT DO NOTHING RETURNING id
     """  # noqa: S608 (only constants are put together)
 )
@@ -198,14 +201,17 @@ def resolve_over(session: Session, *, limit: int, request_id: str) -> list[int]:
     return [id_ for id_, _ in over]
 
 
-def ask_for_analyses(session: Session, *, settle: timedelta, most_times: int, limit: int, request_id: str) -> list[int]:
-    """Ask for the analysis of each state that has settled; the ids of the analyses that wait from now on."""
+def ask_for_analyses(session: Session, *, settle: timedelta, most_times: int, limit: int) -> list[int]:
+    """Ask for the analysis of each state that has settled; the ids of the analyses that wait from now on.
+
+    Each has the id of the request that told of the newest alert of its incident.
+    """
     given = {"settle": settle, "most_times": most_times, "limit": limit}
     settled = [{"id": row.id, "state": row.state} for row in session.execute(_SETTLED, given)]
     if not settled:
         return []
     rows = msgspec.json.encode(settled).decode()
-    return list(session.scalars(_ASK, {"rows": rows, "request_id": request_id}))
+    return list(session.scalars(_ASK, {"rows": rows}))
 
 
 def note(session: Session, entries: Iterable[Entry]) -> None:

@@ -7,9 +7,9 @@ from ml.detectors.base import FloatArray
 
 # Bits for ranking: the fading maximum counts in full; what lasts, what is new and what stands still are added.
 LASTING_WEIGHT, NOVELTY_WEIGHT, FROZEN_WEIGHT = 2.5, 0.125, 0.1
-# For paging, a series that stands still is strange by itself, however ordinary its value: so many bits a doubling, to
-# a limit just above what pages, or it would rise out of the hold-off again and again.
-FROZEN_PAGES, MOST_FROZEN = 1.5, 4.9
+# For paging, a series that stands still is strange by itself, however ordinary its value: so many bits a doubling, and
+# no more than these, or it would rise out of the hold-off again and again.
+FROZEN_PAGES, MOST_FROZEN = 1.5, 6.0
 _PAGING = (f.RARE_SURPRISE, f.RARE_SEASONAL, f.RARE_SEASONAL_HOUR)
 _PAGING_FEATURES = (f.SURPRISE, f.SEASONAL, f.SEASONAL_HOUR)
 PARTS = len(_PAGING)

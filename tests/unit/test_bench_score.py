@@ -61,7 +61,7 @@ def test_speed_is_told_for_one_and_for_many_series_with_the_size_of_a_memory(mon
 
 
 def test_training_tells_its_time_and_its_memory() -> None:
-    (figure,) = training.measure((3,), 3, "isolation_forest", quiet)
+    (figure,) = training.measure((3,), 3, "seasonal_baseline", quiet)
     assert (figure.name, figure.facts["samples"]) == ("train_3", 3 * 3 * PER_DAY)
     assert 0 < figure.facts["gather_s"] < figure.value
     assert figure.facts["peak_mb"] > 50

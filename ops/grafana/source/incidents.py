@@ -29,6 +29,7 @@ def incidents() -> Dashboard:
                         """
                     ),
                     unit="short",
+                    width=3,
                     limits=(1,),
                 ),
                 number(
@@ -36,6 +37,7 @@ def incidents() -> Dashboard:
                     "Alerts of any severity that fire now.",
                     Sql("SELECT count(*) AS alerts FROM reporting.alerts WHERE status = 'firing'"),
                     unit="short",
+                    width=3,
                 ),
                 number(
                     "Not acknowledged",
@@ -47,6 +49,14 @@ def incidents() -> Dashboard:
                         """
                     ),
                     unit="short",
+                    width=3,
+                ),
+                number(
+                    "Open incidents",
+                    "Incidents that are not resolved, acknowledged ones among them.",
+                    Sql("SELECT count(*) AS incidents FROM reporting.incidents WHERE status <> 'resolved'"),
+                    unit="short",
+                    width=3,
                 ),
                 number(
                     "Anomalies told to Alertmanager",
@@ -78,6 +88,26 @@ def incidents() -> Dashboard:
                         """
                     ),
                     unit="percentunit",
+                ),
+                rows(
+                    "Incidents",
+                    "Open ones first, then the newest; the root cause is that of the newest finished analysis.",
+                    Sql(
+                        """
+                        SELECT i.id, i.title, i.severity, i.status, i.opened_at, extract(epoch FROM i.lasted) AS lasted,
+                            i.alerts, i.anomalies, array_to_string(i.services, ', ') AS services,
+                            COALESCE(i.confirmed_cause, n.root_cause) AS root_cause, n.confidence, i.first_suspect,
+                            i.acknowledged_by
+                        FROM reporting.incidents i
+                        LEFT JOIN LATERAL (
+                            SELECT root_cause, confidence FROM reporting.analyses
+                            WHERE incident_id = i.id AND status = 'done' ORDER BY id DESC LIMIT 1
+                        ) n ON true
+                        WHERE i.status <> 'resolved' OR $__timeFilter(i.last_activity_at)
+                        ORDER BY i.status = 'resolved', i.opened_at DESC LIMIT 100
+                        """
+                    ),
+                    units={"lasted": "s", "confidence": "percentunit"},
                 ),
                 rows(
                     "Alerts that fire",
@@ -147,15 +177,79 @@ def incidents() -> Dashboard:
                     width=8,
                 ),
             ],
+            "How fast": [
+                lines(
+                    "Incidents that opened",
+                    "By severity.",
+                    Sql(
+                        """
+                        SELECT $__timeGroupAlias(opened_at, $__interval, 0), COALESCE(severity, 'none') AS metric,
+                            count(*) AS incidents
+                        FROM reporting.incidents WHERE $__timeFilter(opened_at)
+                        GROUP BY 1, 2 ORDER BY 1
+                        """,
+                        over_time=True,
+                    ),
+                    unit="short",
+                    stacked=True,
+                    width=8,
+                ),
+                lines(
+                    "Time to acknowledge and to resolve",
+                    "Medians of the incidents that opened, by the time of their opening.",
+                    Sql(
+                        """
+                        SELECT $__timeGroupAlias(opened_at, $__interval),
+                            percentile_cont(0.5) WITHIN GROUP (
+                                ORDER BY extract(epoch FROM acknowledged_at - opened_at)
+                            ) AS acknowledged,
+                            percentile_cont(0.5) WITHIN GROUP (
+                                ORDER BY extract(epoch FROM resolved_at - opened_at)
+                            ) AS resolved
+                        FROM reporting.incidents WHERE $__timeFilter(opened_at)
+                        GROUP BY 1 ORDER BY 1
+                        """,
+                        over_time=True,
+                    ),
+                    unit="s",
+                    width=8,
+                ),
+                number(
+                    "Notifications",
+                    "States of incidents that were told to people in the time that is shown.",
+                    Sql(
+                        """
+                        SELECT count(*) AS notifications FROM reporting.notifications
+                        WHERE status = 'sent' AND $__timeFilter(created_at)
+                        """
+                    ),
+                    unit="short",
+                ),
+                number(
+                    "Notifications that failed",
+                    "Those that were given up in the time that is shown.",
+                    Sql(
+                        """
+                        SELECT count(*) AS notifications FROM reporting.notifications
+                        WHERE status = 'failed' AND $__timeFilter(created_at)
+                        """
+                    ),
+                    unit="short",
+                    limits=(1,),
+                ),
+            ],
             "What happened": [
                 rows(
                     "Timeline",
-                    "The newest two hundred alerts, anomalies and changes of the time that is shown, in one order.",
+                    "The newest two hundred events of alerts, incidents, anomalies and changes, in one order.",
                     Sql(
                         """
                         SELECT * FROM (
                             SELECT h.at, 'alert ' || h.change AS event, h.alert_name AS what, h.severity AS detail
                             FROM reporting.alert_changes h WHERE $__timeFilter(h.at)
+                            UNION ALL
+                            SELECT h.at, 'incident ' || h.change, h.title, h.severity
+                            FROM reporting.incident_changes h WHERE $__timeFilter(h.at)
                             UNION ALL
                             SELECT a.at, 'anomaly', a.metric_name, a.labels::text
                             FROM reporting.anomalies a WHERE $__timeFilter(a.at)

@@ -317,7 +317,7 @@ def test_an_incident_and_the_metrics_show_who_was_told(
     assert told["notifications"][1]["error"] == "it can't be reached, or refused the message"
     assert "notified" in [entry["change"] for entry in told["timeline"]]
     assert {outcome: counted(outcome) - before[outcome] for outcome in before} == {"sent": 1, "retried": 1}
-    assert unfinished.counts(session)["notifications"] == 1
+    assert unfinished.waiting(session)["notifications"].count == 1
     assert 'sensus_unfinished{kind="notifications"} 1.0' in writer.get("/metrics").get_data(as_text=True)
 
 

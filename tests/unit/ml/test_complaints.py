@@ -123,12 +123,12 @@ def test_the_reasons_name_what_was_done_to_the_series() -> None:
     assert found.anomalies[-1].contributions[0].name == "frozen"
 
 
-def test_a_period_that_is_none_raises_no_alarm() -> None:
-    # Something that comes each 31 hours is on no clock: no day and no week explain it, and yet it is usual.
+def test_what_comes_on_no_clock_wears_off_as_a_usual_peak() -> None:
+    # Something that comes each 31 hours is explained by no day and no week, and yet it is usual.
     times, values = daily(28, noise=0.5)
     every = [value + (25.0 if place % (31 * PER_HOUR) < 6 else 0.0) for place, value in enumerate(values)]
-    late = [place for place in alarms(times, every) if place >= 10 * PER_DAY]
-    assert len(late) <= 2
+    late = [place for place in alarms(times, every) if place >= 7 * PER_DAY]
+    assert len(late) <= 4  # of 16 times
 
 
 def test_the_threshold_is_one_for_all_series() -> None:

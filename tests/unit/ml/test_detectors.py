@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ml.faults import FAULTS, spread_of
 
 from ml import detectors
 from ml import features as f
@@ -15,6 +14,7 @@ from ml.builtin import builtin_model
 from ml.detectors.base import Detector
 from ml.errors import ArtifactRejected, NotFitted
 from ml.evaluate import auroc, average_precision
+from ml.injection import FAULTS, spread_of
 from ml.scoring import Unscored, score_batch
 from ml.training import ORDINARY_SEED, fit_model
 from tests.unit.ml.made import (
