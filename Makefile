@@ -8,7 +8,7 @@ ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check prove ops-check package-check containers-check secrets lock proto readme dashboards clean
+.PHONY: help setup up test check prove ops-check package-check containers-check secrets lock proto readme dashboards rules clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ readme: $(VENV)/.base ## write the settings table of the README anew
 
 dashboards: $(VENV)/.dev ## write the dashboards of ops/grafana anew
 	@$(BIN)/python -m ops.grafana.source
+
+rules: $(VENV)/.dev ## write the rules of Prometheus as an object of Kubernetes anew
+	@$(BIN)/python -m ops.kubernetes.rules
 
 clean: ## remove .venv and caches; ./data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* *.egg-info

@@ -21,9 +21,10 @@ from db.session import Database
 from sensus import logs, metrics, settings
 from sensus.errors import ConfigurationError
 from sensus.runtime import ports, up
+from sensus.runtime.names import SERVERS
 from sensus.runtime.output import Console
 from sensus.runtime.postgres import ADMIN, APPLICATION, EmbeddedPostgres
-from sensus.runtime.processes import SERVERS, ProcessSpec, Stack, process_table
+from sensus.runtime.processes import ProcessSpec, Stack, process_table
 from sensus.runtime.supervisor import Supervisor
 from web import identity
 

@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +26,10 @@ _COPIES = (
     ("docker-compose.yml", rf"(?<=image: sensus-worker:){_VERSION}"),
     ("docker-compose.yml", rf"(?<=image: sensus-celery-exporter:){_VERSION}"),
     ("docker-compose.yml", rf"(?<= VERSION: ){_VERSION}"),
+    ("ops/kubernetes/base/kustomization.yaml", rf"(?<=newTag: ){_VERSION}"),
+    ("ops/kubernetes/components/monitoring/kustomization.yaml", rf"(?<=newTag: ){_VERSION}"),
+    # A name has no dots.
+    ("ops/kubernetes/base/prepare.yaml", r"(?<=name: prepare-)\d+-\d+-\d+"),
 )
 
 
@@ -61,7 +66,7 @@ def prepare(root: Path, version: str, on: date) -> None:
         raise NotReady(f"{version} is no later than {written(root)[0]}, which the code has")
     for name, pattern in (_HOME, *_COPIES):
         path = root / name
-        path.write_text(re.sub(pattern, version, path.read_text("utf-8")), "utf-8")
+        path.write_text(re.sub(pattern, partial(_spelt, version), path.read_text("utf-8")), "utf-8")
     heading = "## [Unreleased]\n"
     (root / CHANGELOG).write_text(changelog.replace(heading, f"{heading}\n## [{version}] - {on}\n", 1), "utf-8")
 
@@ -87,8 +92,12 @@ def written(root: Path) -> list[str]:
         there = re.findall(pattern, (root / name).read_text("utf-8"))
         if not there:
             raise NotReady(f"{name} has no version where {pattern} looks for it")
-        found += there
+        found += [each.replace("-", ".") for each in there]
     return found
+
+
+def _spelt(version: str, there: re.Match[str]) -> str:
+    return version.replace(".", "-") if "-" in there.group() else version
 
 
 def _section(changelog: str, name: str) -> str:

@@ -40,8 +40,8 @@ COMMANDS = (
     Command(
         "probe",
         "whether a process of `sensus run` is ready",
-        "sensus.runtime.run:configure_probe",
-        "sensus.runtime.run:probe",
+        "sensus.runtime.probe:configure",
+        "sensus.runtime.probe:run",
     ),
     Command(
         "prepare",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,7 @@ def main() -> int:
         _from_outside(table, folder)
     _suite(table)
     _operations(table)
+    table.prove("images and composition, on an engine of their own", _containers)
     _ingest(table)
     return table.print()
 
@@ -255,6 +257,15 @@ def _tests(path: str, **env: str) -> str:
     last = done.stdout.strip().rpartition("\n")[2]
     assert done.returncode == 0, last
     return last
+
+
+def _containers() -> str:
+    done = subprocess.run(["make", "containers-check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = done.stdout.strip().splitlines()
+    failed = next((line for line in lines if line.startswith("FAILED")), lines[-1] if lines else done.stderr[-200:])
+    assert done.returncode == 0, failed
+    told = [line for line in lines if re.search("built by podman|comes up, each|stops in time|comes up again", line)]
+    return "; ".join(line.removeprefix("ok: ") for line in told if line.startswith("ok: "))
 
 
 def _from_outside(table: Table, folder: Path) -> None:

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from sensus.runtime import probes
+from sensus.runtime.names import NAMES, QUEUES
 from sensus.settings import Settings
 
-QUEUES = ("anomaly", "llm", "maintenance")
-SERVERS = ("postgres", "redis")
-NAMES = (*SERVERS, "web", *(f"worker-{queue}" for queue in QUEUES), "beat", "flower")
 FLOWER_USER = "admin"
 _PYTHON = (sys.executable, "-m")
 _CELERY = ("celery", "--quiet", "--app=tasks.app")
@@ -100,6 +98,11 @@ def stack_of(
     )
 
 
+def process_of(complete: Settings, environment: Mapping[str, str], name: str) -> ProcessSpec:
+    """The entry of one process of ours, with the servers that the settings name."""
+    return next(spec for spec in process_table(stack_of(complete, environment)) if spec.name == name)
+
+
 def process_table(stack: Stack) -> tuple[ProcessSpec, ...]:
     """All processes; the servers come first, the rest needs them and the migrations."""
     table: list[ProcessSpec] = []
@@ -138,8 +141,8 @@ def _web(stack: Stack) -> ProcessSpec:
         f"--threads={stack.web_threads}",
         "web.wsgi:app",
     )
-    spec = _ours(stack, "web", command, lambda: probes.http_ok(stack.host, stack.port, "/health/ready"))
-    return replace(spec, alive=lambda: probes.http_ok(stack.host, stack.port, "/health/live"))
+    spec = _ours(stack, "web", command, probes.Http(stack.host, stack.port, "/health/ready"))
+    return replace(spec, alive=probes.Http(stack.host, stack.port, "/health/live"))
 
 
 def _worker(stack: Stack, queue: str) -> ProcessSpec:
@@ -182,10 +185,10 @@ def _beat(stack: Stack) -> ProcessSpec:
         "--scheduler=tasks.beat:PulsingScheduler",
         "--loglevel=WARNING",
     )
-    pulse = folder / probes.PULSE_FILE
+    pulse = probes.Pulse(folder / probes.PULSE_FILE)
     # The pulse of an earlier beat says nothing of this one.
-    prepare = partial(pulse.unlink, missing_ok=True)
-    spec = _ours(stack, "beat", command, lambda: probes.pulse_is_fresh(pulse))
+    prepare = partial(pulse.path.unlink, missing_ok=True)
+    spec = _ours(stack, "beat", command, pulse)
     return replace(spec, prepare=prepare, alive=lambda: spec.ready() or not probes.redis_answers(stack.redis_url))
 
 
@@ -204,7 +207,7 @@ def _flower(stack: Stack) -> ProcessSpec:
         stack,
         "flower",
         command,
-        lambda: probes.http_ok(stack.flower_host, stack.flower_port, "/healthcheck"),
+        probes.Http(stack.flower_host, stack.flower_port, "/healthcheck"),
         FLOWER_BASIC_AUTH=login,
     )
 

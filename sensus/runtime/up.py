@@ -18,8 +18,9 @@ from sensus import metrics, settings
 from sensus.errors import ConfigurationError, SensusError
 from sensus.runtime import demo, leftovers, ports, secrets
 from sensus.runtime.lock import FolderLock
+from sensus.runtime.names import SERVERS
 from sensus.runtime.postgres import EmbeddedPostgres
-from sensus.runtime.processes import SERVERS, ProcessSpec, Stack, process_table, stack_of
+from sensus.runtime.processes import ProcessSpec, Stack, process_table, stack_of
 from sensus.runtime.redis_server import EmbeddedRedis
 from sensus.runtime.supervisor import Supervisor, terminal_console
 

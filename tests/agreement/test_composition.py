@@ -17,7 +17,7 @@ import yaml
 import celery_config
 from sensus import reporting, settings
 from sensus.runtime import processes
-from sensus.runtime.run import OURS
+from sensus.runtime.names import OURS
 from tests.containers.images import UNTRIED
 
 ROOT = Path(__file__).parent.parent.parent
@@ -40,7 +40,13 @@ NOT_PASSED_ON = {
     "SENSUS_POSTGRES_PORT": "no embedded server runs in a container",
     "SENSUS_REDIS_PORT": "the same",
     "SENSUS_REPORTING_PASSWORD": "a script makes the role when the database is made",
+    # These come with a file or a folder, which docker-compose.override.yml mounts; docs/deployment.md shows how.
+    "SENSUS_NOTIFY_URLS": "a secret that not everybody has",
+    "SENSUS_GITHUB_SECRET": "the same",
+    "SENSUS_LLM_KEY": "the same",
+    "SENSUS_RUNBOOKS": "a folder that not everybody has",
 }
+OPTIONAL = {"SENSUS_NOTIFY_URLS", "SENSUS_GITHUB_SECRET", "SENSUS_LLM_KEY", "SENSUS_RUNBOOKS"}
 TOLD = {name for service in SERVICES.values() for name in service.get("environment", ()) if name.startswith("SENSUS_")}
 
 
@@ -65,6 +71,18 @@ def test_every_setting_reaches_the_containers_or_has_a_reason_not_to() -> None:
     assert set(NOT_PASSED_ON) <= set(settings.names())
     assert told.isdisjoint(NOT_PASSED_ON)
     assert told | set(NOT_PASSED_ON) == set(settings.names())
+
+
+def test_what_comes_with_a_file_of_the_users_own_is_shown() -> None:
+    text = (ROOT / "docs/deployment.md").read_text("utf-8")
+    shown = yaml.safe_load(re.findall(r"```yaml\n(# docker-compose.override.yml.*?)```", text, re.DOTALL)[0])
+    told = {name for service in shown["services"].values() for name in service.get("environment", ())}
+    assert {name.removesuffix("_FILE") for name in told} == OPTIONAL
+    assert told <= set(settings.variables())
+    assert set(shown["services"]) <= set(SERVICES)
+    assert {name for service in shown["services"].values() for name in names_of(service, "secrets")} == set(
+        shown["secrets"]
+    )
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import yaml
 from flask import Flask
 
 import sensus
 from celery_config import QUEUES
+from ops.kubernetes import rules
 from sensus import settings
-from sensus.runtime.run import OURS
+from sensus.runtime.names import OURS
 from sensus.settings import Settings
 from tests.kubernetes.manifests import (
     NAMESPACE,
@@ -199,3 +201,41 @@ def test_the_ingress_shows_what_the_api_has_and_hides_what_tells_of_the_installa
 
     routes = {each.rule for each in app.url_map.iter_rules()}
     assert {route for route in routes if not served(route)} == HIDDEN
+
+
+def test_the_rules_are_those_of_prometheus(found: Overlay) -> None:
+    assert rules.OBJECT.read_text("utf-8") == rules.written(), "run `make rules`"
+    for rule in found.of("PrometheusRule"):
+        groups = [yaml.safe_load(path.read_text("utf-8"))["groups"] for path in sorted(rules.RULES.glob("*.yml"))]
+        assert rule["spec"]["groups"] == [group for each in groups for group in each]
+
+
+def test_every_job_that_prometheus_scrapes_is_scraped_in_the_cluster() -> None:
+    """By the same name, host and port; Prometheus and Alertmanager belong to their operator there."""
+    found = overlay("complete")
+    theirs = yaml.safe_load((rules.OPS / "prometheus" / "prometheus.yml").read_text("utf-8"))["scrape_configs"]
+    by_job: dict[str, set[str]] = {}
+    for service in found.of("Service"):
+        job = service["metadata"].get("labels", {}).get("prometheus-job")
+        if job is not None:
+            (port,) = service["spec"]["ports"]
+            by_job.setdefault(job, set()).add(f"{service['metadata']['name']}:{port['port']}")
+    for probe in found.of("Probe"):
+        by_job[probe["spec"]["jobName"]] = set(probe["spec"]["targets"]["staticConfig"]["static"])
+    expected = {each["job_name"]: set(each["static_configs"][0]["targets"]) for each in theirs}
+    assert by_job == {job: targets for job, targets in expected.items() if job not in ("prometheus", "alertmanager")}
+
+
+def test_exporters_are_those_of_the_composition() -> None:
+    found = overlay("complete")
+    exporters = [each for each in found.of("Deployment") if each["metadata"]["name"].endswith("-exporter")]
+    assert len(exporters) == 4
+    for workload in exporters:
+        service = composition()[workload["metadata"]["name"]]
+        (container,) = pod(workload)["containers"]
+        assert container["image"] == service["image"]
+        assert environment(container) == service.get("environment", {}), name_of(workload)
+        assert container.get("args", []) == service.get("command", []), name_of(workload)
+        assert mebibytes(container["resources"]["limits"]["memory"]) == mebibytes(service["mem_limit"].upper() + "i")
+        secrets = [volume["secret"] for volume in pod(workload)["volumes"] if "secret" in volume]
+        assert [item["key"] for secret in secrets for item in secret["items"]] == service.get("secrets", [])

@@ -17,6 +17,7 @@ import pytest
 import celery_config
 from sensus import readme, settings
 from sensus.cli import COMMANDS
+from sensus.runtime import names
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("sensus", "db", "ml", "llm", "tasks", "web", "bench")
@@ -57,9 +58,7 @@ def test_every_task_of_ours_goes_to_the_queue_of_its_kind(celery_app) -> None:
 
 
 def test_the_process_table_has_a_worker_for_every_queue() -> None:
-    from sensus.runtime import processes
-
-    assert processes.QUEUES == celery_config.QUEUES
+    assert names.QUEUES == celery_config.QUEUES
 
 
 def test_the_readme_has_the_settings_that_the_code_has() -> None:

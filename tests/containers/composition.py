@@ -73,7 +73,7 @@ class Composition:
         """Bring it up, and wait until everything that has a health check is well."""
         self.compose("up", "--detach", "--no-build", *self.services)
         for service in self.services:
-            wait_for(lambda service=service: self._is_well(service), f"{service} is well", timeout_s=120, every_s=0.5)
+            wait_for(lambda service=service: self._is_well(service), f"{service} is well", timeout_s=240, every_s=1)
 
     def _is_well(self, service: str) -> bool:
         state = self.container(service)["State"]
@@ -170,8 +170,8 @@ def _through_tls(there: Composition, up: Up) -> str:
     trusted = ssl.create_default_context(cafile=str(there.project / "secrets" / "tls_certificate"))
     with httpx.Client(base_url=TLS, verify=trusted, timeout=30) as client:
         assert client.get("/health/live").json() == {"status": "ok"}
-        assert client.get("/metrics").status_code == 404
-        assert client.get("/health").status_code == 404
+        for hidden in ("/metrics", "/health", "/health/ready"):
+            assert client.get(hidden).status_code == 404, hidden
         body = scenarios.captures()[0]
         key = {"Authorization": f"Bearer {up.facts['api_key']}"}
         assert client.post("/api/v1/alerts", json=body, headers=key).status_code == 202

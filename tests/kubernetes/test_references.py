@@ -79,6 +79,9 @@ def test_every_mount_has_its_volume_and_every_volume_is_mounted(found: Overlay) 
         for container in containers(workload):
             paths = [mount["mountPath"] for mount in container["volumeMounts"]]
             assert len(paths) == len(set(paths)), name_of(workload)
+            if pod_labels(workload)["app.kubernetes.io/name"] == "sensus":
+                # What the image writes to, and where it looks for secrets.
+                assert set(paths) == {"/tmp", "/var/lib/sensus", "/run/secrets"}, container["name"]
 
 
 def test_every_volume_is_of_something_that_is_there(found: Overlay, secret_keys: set[str]) -> None:

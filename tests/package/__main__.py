@@ -20,7 +20,7 @@ from tests.package import hardening, reports
 ROOT = Path(__file__).parent.parent.parent
 TOOLS = ROOT / ".venv/package/bin"
 # What looks like a secret and is none, as it stands in the texts.
-NO_SECRETS = r"user:password@|SECRETS_FILE = "
+NO_SECRETS = r"user:password@|SECRETS_FILE = |_PASSWORDS = |automountServiceAccountToken: false"
 # Sets of requirements that are installed somewhere: an image, or a machine of a user.
 SHIPPED = ("base", "web", "worker", "celery-exporter")
 

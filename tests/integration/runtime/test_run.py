@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from sensus.runtime import ports
+from sensus.runtime.names import OURS
 from sensus.runtime.probes import PULSE_FILE
-from sensus.runtime.run import OURS
 from tests.servers import PrivateServers
 from tests.stack import SENSUS, environment
 from tests.waiting import wait_for

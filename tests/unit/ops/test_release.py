@@ -11,7 +11,7 @@ import pytest
 import sensus
 from ops import release
 
-PLACES = ("CHANGELOG.md", "docker-compose.yml", "sensus/__init__.py")
+PLACES = ("CHANGELOG.md", *dict.fromkeys(name for name, _ in (release._HOME, *release._COPIES)))
 ON = date(2027, 1, 31)
 
 
@@ -19,7 +19,7 @@ ON = date(2027, 1, 31)
 def root(tmp_path: Path) -> Path:
     """A copy of what a release touches, with something that is not released yet."""
     for name in PLACES:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(release.ROOT / name, tmp_path / name)
     changelog = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- A door.\n\n## [0.1.0] - 2026-11-24\n\n- All.\n"
     (tmp_path / "CHANGELOG.md").write_text(changelog)
@@ -36,6 +36,7 @@ def test_a_prepared_release_has_its_version_everywhere_and_its_notes(root: Path)
     assert "## [Unreleased]\n\n## [9.8.7] - 2027-01-31\n" in (root / "CHANGELOG.md").read_text()
     assert release.notes(root, "9.8.7") == "### Added\n\n- A door.\n"
     assert sensus.__version__ not in (root / "docker-compose.yml").read_text()
+    assert "name: prepare-9-8-7\n" in (root / "ops/kubernetes/base/prepare.yaml").read_text()
 
 
 def test_notes_of_another_version_than_the_code_has_are_refused(root: Path) -> None:

@@ -1,0 +1,1 @@
+"""Manifests for Kubernetes, and what of them is made from other files."""
