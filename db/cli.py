@@ -11,12 +11,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from db import reporting
 from db.queries import partitions
-from db.session import Database, is_connection_failure
+from db.session import STATEMENT_TIMEOUT_MS, Database, is_connection_failure
 from sensus import settings
 from sensus.errors import ConfigurationError
 
@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do what `sensus db ACTION` asks."""
     current = settings.of_running_stack(settings.load())
-    database = Database(current.require_database_url(), application="sensus-db", statement_timeout_ms=_NO_TIMEOUT)
+    database = Database(current.require_unpooled_url(), application="sensus-db", statement_timeout_ms=_NO_TIMEOUT)
     try:
         if arguments.action == "upgrade":
             print(f"database is at {upgrade(database, current)}")
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def prepare(current: settings.Settings) -> str:
     """What `sensus up` does before any process of ours starts; returns the revision reached."""
-    database = Database(current.require_database_url(), application="sensus-db", statement_timeout_ms=_NO_TIMEOUT)
+    database = Database(current.require_unpooled_url(), application="sensus-db", statement_timeout_ms=_NO_TIMEOUT)
     try:
         return upgrade(database, current)
     finally:
@@ -68,11 +68,21 @@ def upgrade(database: Database, current: settings.Settings) -> str:
     """Bring the tables to this release, make the partitions of today, and let dashboards read; the revision reached."""
     with database.engine.connect() as connection:
         command.upgrade(_config(connection), "head")
+    if current.database_direct_url is not None:
+        _limit_role(database)
     with database.transaction() as session:
         partitions.make(session, sample_days=current.retention_days)
     password = current.reporting_password
     reporting.ensure(database, None if password is None else password.get_secret_value())
     return check(database)
+
+
+def _limit_role(database: Database) -> None:
+    """What a connection of ours asks for when it is made does not get through a pooler: the role has it by itself."""
+    with database.transaction() as session:
+        name = session.scalar(text("SELECT quote_ident(current_database())"))
+        for limit in (f"statement_timeout = {STATEMENT_TIMEOUT_MS}", "timezone = 'UTC'"):
+            session.execute(text(f"ALTER ROLE CURRENT_USER IN DATABASE {name} SET {limit}"))
 
 
 def check(database: Database) -> str:

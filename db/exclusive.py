@@ -31,7 +31,7 @@ def alone(database: Database, work: int) -> Iterator[bool]:
     Raises Unavailable when the database is away.
     """
     try:
-        opened = database.engine.connect()
+        opened = database.unpooled.engine.connect()
     except DBAPIError as error:
         raise Unavailable("the database is away; try again shortly") from error
     with opened.execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -53,7 +53,7 @@ def relay(database: Database, append: Append) -> int:
 def _alone(database: Database) -> Iterator[Connection]:
     """The right to append; PostgreSQL takes it back when this process dies."""
     try:
-        with database.engine.connect() as connection:
+        with database.unpooled.engine.connect() as connection:
             connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'"))
             connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
             connection.commit()

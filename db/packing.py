@@ -45,6 +45,7 @@ def pack(database: Database, *, until: float) -> list[str]:
     Readers and writers go on meanwhile. One that some transaction keeps from being packed is tried again next time;
     one that takes longer than all the time that is left stays as it is for good.
     """
+    database = database.unpooled
     _remove_remains(database)
     packed = []
     for loose in _loose(database):

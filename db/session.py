@@ -32,18 +32,34 @@ _BACKOFF_S = (0.05, 0.2, 0.5, 1.0)
 
 
 class Database:
-    """One pool of connections.  Made after a fork: two processes on one connection read each other's replies."""
+    """One pool of connections.  Made after a fork: two processes on one connection read each other's replies.
+
+    With `direct_url`, `url` is that of a pooler in transaction mode: each transaction may be on another connection to
+    PostgreSQL. Then nothing is prepared, and the role has the limits that a connection would bring (see `db.cli`).
+    """
 
     def __init__(
         self,
         url: str,
         *,
+        direct_url: str | None = None,
         application: str = "sensus",
         statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
         backoff_s: tuple[float, ...] = _BACKOFF_S,
         pool_wait_s: float = 5.0,
     ) -> None:
         self._backoff_s = backoff_s
+        # For what outlives a transaction, such as a lock.
+        self.unpooled = self
+        if direct_url is not None:
+            self.unpooled = Database(
+                direct_url,
+                application=application,
+                statement_timeout_ms=statement_timeout_ms,
+                backoff_s=backoff_s,
+                pool_wait_s=pool_wait_s,
+            )
+        limits = {"options": f"-c statement_timeout={statement_timeout_ms} -c timezone=UTC"}
         self.engine: Engine = create_engine(
             url,
             pool_size=POOL_KEPT,
@@ -55,7 +71,7 @@ class Database:
                 "connect_timeout": CONNECT_TIMEOUT_S,
                 # What was sent and is not confirmed for so long means that the other side is gone.
                 "tcp_user_timeout": STATEMENT_TIMEOUT_MS,
-                "options": f"-c statement_timeout={statement_timeout_ms} -c timezone=UTC",
+                **(limits if direct_url is None else {"prepare_threshold": None}),
             },
         )
         event.listen(self.engine, "checkin", _note_return)
@@ -104,6 +120,8 @@ class Database:
     def close(self) -> None:
         """Let go of every connection."""
         self.engine.dispose()
+        if self.unpooled is not self:
+            self.unpooled.close()
 
     def _connected(self, connect: Callable[[], T], clear: Callable[[], object] = lambda: None) -> T:
         """What `connect` returns, after a few tries; `clear` is called after each that failed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llm.evidence import Case, EvidenceItem
 from llm.fence import neutral
 from llm.places import normal, place_of
-from llm.planted import reads_like_an_order
+from llm.planted import is_a_name
 
 NOBODY = "unknown"
 _MOST = 25
@@ -20,7 +20,7 @@ def service_of(item: EvidenceItem) -> str | None:
 def blamable(case: Case) -> tuple[str, ...]:
     """Names of services, likeliest first: suspects before the others, in the order of the evidence."""
     ranked = (service_of(item) for item in (*case.suspects, *case.evidence))
-    names = dict.fromkeys(name for name in ranked if name and not reads_like_an_order(name) and neutral(name) == name)
+    names = dict.fromkeys(name for name in ranked if name and is_a_name(name) and neutral(name) == name)
     return tuple(names)[:_MOST]
 
 

@@ -101,6 +101,14 @@ def reads_like_an_order(text: str, *, is_title: bool = False) -> bool:
     return any(not (is_title and order.is_title) for order in _orders(text, is_title=is_title))
 
 
+def is_a_name(text: str) -> bool:
+    """Whether a value of the data may be said as the name of something: one word, and no address.
+
+    A service called pay-checkout or scale-down-controller is one, though it reads like an order.
+    """
+    return not re.search(r"\s", text) and not _ADDRESS.search(text) and not _BARE_ADDRESS.search(text)
+
+
 def telling_words(text: str) -> frozenset[str]:
     """The stems of the words that say what a text is about."""
     return _content(_words(text[:_MOST_TEXT]))
@@ -166,7 +174,7 @@ def _texts(case: Case) -> Iterator[tuple[str, bool]]:
 
 def _free_values(labels: Mapping[str, str]) -> Iterator[str]:
     for name, value in labels.items():
-        if name.lower() not in _NAMING or re.search(r"\s", value):
+        if name.lower() not in _NAMING or not is_a_name(value):
             yield value
 
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -12,12 +14,15 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PACKAGE = Path(__file__).parent
+_BESIDE = _PACKAGE / "__pycache__"
+_WRITABLE_BY_OTHERS = 0o022
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """The same function as machine code: sequential arithmetic, so it gives the same bits as the interpreter.
 
-    It is compiled at its first call. The result is kept on disk where that can be written, else in the process.
+    It is compiled at its first call, and read from the cache by the processes that come later. Where nothing can be
+    written, each process compiles for itself.
     """
     # Reassociation and fused operations are left off, which is numba's default: figures must not depend on how a
     # compiler of another machine would like to order a sum.
@@ -25,40 +30,54 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     return machine_code
 
 
-def plain(function: Callable[P, R]) -> Callable[P, R]:
-    """What the interpreter runs in place of the machine code; the function itself where the compiler is off."""
-    written: Callable[P, R] = getattr(function, "py_func", function)
-    return written
+def cache_folder() -> Path | None:
+    """Where machine code is kept; None where nothing can be written.
 
-
-def _cache() -> Path | None:
-    """Where machine code is kept: NUMBA_CACHE_DIR if it is set, else beside this file; None where neither works.
-
-    numba notices that a function changed, but not that one changed which it calls in another file. So each state
-    of the code has a folder of its own.
+    The first of these that works: `NUMBA_CACHE_DIR`, beside this file, the user's cache, the temporary folder. What
+    was compiled beside this file before it became read-only, as in an image, is taken along.
     """
-    named = os.environ.get("NUMBA_CACHE_DIR")
-    for base in (Path(named) if named else None, _PACKAGE / "__pycache__"):
-        if base is not None and _is_writable(folder := base / f"kernels-{_state_of_the_code()}"):
-            return folder
+    name = f"kernels-{_state_of_the_code()}"
+    installed = _BESIDE / name
+    for base in _bases():
+        folder = base / name
+        is_new = not folder.exists()
+        if not _is_ours(folder):
+            continue
+        if is_new and installed != folder and installed.is_dir():
+            shutil.copytree(installed, folder, dirs_exist_ok=True)
+        return folder
     return None
 
 
+def _bases() -> Iterator[Path]:
+    if named := os.environ.get("NUMBA_CACHE_DIR"):
+        yield Path(named)
+    yield _BESIDE
+    if users := os.environ.get("XDG_CACHE_HOME") or os.environ.get("HOME"):
+        yield Path(users) / ("sensus" if "XDG_CACHE_HOME" in os.environ else ".cache/sensus")
+    yield Path(tempfile.gettempdir()) / f"sensus-{os.getuid()}"
+
+
 def _state_of_the_code() -> str:
+    # numba notices that a function changed, but not that one changed which it calls in another file. So each state of
+    # the code has a folder of its own.
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(_PACKAGE.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _is_writable(folder: Path) -> bool:
+def _is_ours(folder: Path) -> bool:
+    """Whether we may write into this folder and nobody else may: what is in it is run."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        there = folder.stat()
     except OSError:
         return False
-    return os.access(folder, os.W_OK | os.X_OK)
+    is_private = there.st_uid == os.getuid() and not there.st_mode & _WRITABLE_BY_OTHERS
+    return is_private and os.access(folder, os.W_OK | os.X_OK)
 
 
-_CACHE = _cache()
+_CACHE = cache_folder()
 if _CACHE is not None:
     numba.config.CACHE_DIR = str(_CACHE)  # type: ignore[attr-defined]  # made when numba is imported

@@ -11,6 +11,8 @@ SPREAD_OF_LEVEL = 1e-4
 # While less is known, a sample counts in its own yardstick, or the first move of a series would be beyond measure.
 YOUNG_SAMPLES = 50.0
 SMALLEST_SPREAD = 1e-300
+# What half of the days reach at an hour is usual, give or take so many spreads.
+USUAL_MARGIN = 0.5
 
 
 @compiled
@@ -60,6 +62,13 @@ def novelty(now: FloatArray, value: float) -> float:
     if isnan(now[m.OLD_HIGH]) or now[m.OLD_HIGH] < now[m.OLD_LOW]:
         return float(value - now[m.LEVEL_HOUR])
     return beyond(value, now[m.OLD_LOW], now[m.OLD_HIGH])
+
+
+@compiled
+def is_usual(now: FloatArray, value: float, width: float) -> bool:
+    """Whether half of the days reach as far at this hour, on either side; never while fewer than two are known."""
+    margin = USUAL_MARGIN * width
+    return bool(now[m.USUAL_LOW] - margin <= value and value <= now[m.USUAL_HIGH] + margin)
 
 
 @compiled

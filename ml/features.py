@@ -35,8 +35,9 @@ FEATURE_NAMES = (
 SURPRISE, SEASONAL, SEASONAL_HOUR, SEASONAL_4H, SEASONAL_12H = range(5)
 DEPARTURE, VOLATILITY, VOLATILITY_DAY, NOVELTY, FROZEN = range(5, 10)
 RARE_SURPRISE, RARE_SEASONAL, RARE_SEASONAL_HOUR, RARE_DEPARTURE, RARE_VOLATILITY = range(10, 15)
-HELD, HELD_NOVELTY, LASTING, WARMTH, STATE, BEGINS, FADE, LOW, HIGH = range(15, 24)
-FIGURES = 24
+# USUAL says whether half of the days go as far at this hour; LOW and HIGH say where the sample was expected.
+HELD, HELD_NOVELTY, LASTING, WARMTH, STATE, BEGINS, FADE, USUAL, LOW, HIGH = range(15, 25)
+FIGURES = 25
 
 # Differences of values up to this size, and sums of a few of them, stay finite.
 LARGEST_VALUE = 1e300
@@ -142,6 +143,8 @@ def _advance(
     out[LOW], out[HIGH] = explained.expected(now, spread)
     # --- the sample is remembered
     out[FROZEN] = pace.frozen(now, time, value, passed_s)
+    # A value that stands still longer than ever is not usual, wherever it stands.
+    out[USUAL] = 1.0 if out[FROZEN] < 1.0 and explained.is_usual(now, value, spread) else 0.0
     now[m.SAMPLES] += 1.0
     _fade_in(now, passed_s, value, departure, off_season)
     _compare_restlessness(now, passed_s, abs(departure), spread, out)

@@ -24,11 +24,15 @@ from ml.memory import (
     SEASON,
     SEASON_HIGH,
     SEASON_LOW,
+    USUAL_HIGH,
+    USUAL_LOW,
     WEEKLY,
     FloatArray,
 )
 
 DAYS = 7
+# What happened at an hour on so many days at least may be usual then.
+LEAST_DAYS = 2
 # Share of the newest week in the mean of an hour of the week.
 WEEK_GAIN = 0.4
 # Extremes of the last hours belong to the event that is under way.
@@ -103,7 +107,7 @@ def _draw_week(now: FloatArray, rings: FloatArray, hour: int) -> None:
 @compiled
 def _draw_season(now: FloatArray, rings: FloatArray, hour: int) -> None:
     """The median at this time of day, the extremes of the hours around it, and the mean of this hour of the week."""
-    same = np.empty(DAYS)
+    same, highs, lows = np.empty(DAYS), np.empty(DAYS), np.empty(DAYS)
     count = 0
     high, low = -inf, inf
     for day in range(1, DAYS + 1):
@@ -115,6 +119,7 @@ def _draw_season(now: FloatArray, rings: FloatArray, hour: int) -> None:
                 continue
             if isnan(found):
                 found = rings[RING_MEAN, place]
+                highs[count], lows[count] = rings[RING_HIGH, place], rings[RING_LOW, place]
             high = max(high, rings[RING_HIGH, place])
             low = min(low, rings[RING_LOW, place])
         if not isnan(found):
@@ -123,6 +128,8 @@ def _draw_season(now: FloatArray, rings: FloatArray, hour: int) -> None:
     now[SEASON] = middle(np.sort(same[:count])) if count else nan
     now[SEASON_HIGH] = high
     now[SEASON_LOW] = low
+    now[USUAL_HIGH] = middle(np.sort(highs[:count])) if count >= LEAST_DAYS else nan
+    now[USUAL_LOW] = middle(np.sort(lows[:count])) if count >= LEAST_DAYS else nan
     now[WEEKLY] = rings[RING_WEEK, hour % HOURS]
 
 

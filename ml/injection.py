@@ -10,7 +10,7 @@ from ml.detectors.base import FloatArray
 # Samples that a fault lasts.
 SHORTEST, LONGEST = 12, 36
 
-_Fault = Callable[[np.random.Generator, FloatArray, float], FloatArray]
+Fault = Callable[[np.random.Generator, FloatArray, float], FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def _injected(values: FloatArray, spread: float, seed: list[int], kind: str) -> 
     rng = np.random.default_rng(seed)
     length = int(rng.integers(SHORTEST, LONGEST))
     start = int(rng.integers(0, len(values) - length))
-    part = _FAULTS[kind](rng, values[start : start + length], spread)
+    part = FAULTS[kind](rng, values[start : start + length], spread)
     return Injected(kind, np.concatenate([values[:start], part]), start)
 
 
@@ -81,7 +81,8 @@ def _stuck(_: np.random.Generator, part: FloatArray, __: float) -> FloatArray:
     return np.full(len(part), part[0])
 
 
-_FAULTS: dict[str, _Fault] = {
+# Each makes of a part of a series, and of the spread of the whole, the part with the fault.
+FAULTS: dict[str, Fault] = {
     "spike": _spike,
     "level_shift": _level_shift,
     "variance": _variance,
@@ -89,4 +90,4 @@ _FAULTS: dict[str, _Fault] = {
     "drop_to_zero": _drop_to_zero,
     "stuck": _stuck,
 }
-KINDS = tuple(_FAULTS)
+KINDS = tuple(FAULTS)

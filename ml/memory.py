@@ -53,14 +53,16 @@ FloatArray = npt.NDArray[np.float64]
     SEASON,
     SEASON_LOW,
     SEASON_HIGH,
+    USUAL_LOW,
+    USUAL_HIGH,
     OLD_HIGH,
     OLD_LOW,
     WEEKLY,
     # The histograms: their whole weight, and the time at which a new sample weighed one.
     WEIGHT,
     WEIGHED_AT,
-) = range(36)
-NOW = 36
+) = range(38)
+NOW = 38
 _DRAWN = slice(MEDIAN, WEEKLY + 1)
 
 # ---------------------------------------------------------------- sizes: a histogram each

@@ -96,7 +96,7 @@ def score_batch(
     closed = (states.now[:, m.HOUR] != hours) | (samples == 0.0)
     memories = m.put_away(states, model.algorithm, closed)
     codes = figures[:, f.STATE].astype(np.int64).tolist()
-    anomalies = _anomalies(model, policy, batch, figures, alerts, states.own)
+    anomalies = _anomalies(model, policy, batch, figures, alerts)
     all_scores, all_alerts = scores.tolist(), alerts.tolist()
     results = [
         Scored(
@@ -164,7 +164,7 @@ def _by_series(figures: FloatArray, batch: _Batch) -> list[list[float]]:
 
 
 def _anomalies(
-    model: Model, policy: Policy, batch: _Batch, figures: FloatArray, alerts: FloatArray, own: Own
+    model: Model, policy: Policy, batch: _Batch, figures: FloatArray, alerts: FloatArray
 ) -> dict[int, list[Anomaly]]:
     """Of each series that has any, its anomalies in order of time."""
     strange = np.flatnonzero(alerts >= policy.threshold)
@@ -172,7 +172,7 @@ def _anomalies(
     if not len(strange):
         return found
     series = np.searchsorted(batch.starts, strange, side="right") - 1
-    parts = model.detector.explain(figures[strange], own.numbers[series])
+    parts = model.detector.explain(figures[strange])
     shares = parts / np.maximum(parts.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
     for place, number, of_features in zip(strange.tolist(), series.tolist(), shares.tolist(), strict=True):
         row = figures[place]

@@ -85,6 +85,9 @@ def _calibrate(
                 if bits <= usual:
                     # A daily job is strange each day. It is not news, however strange.
                     alert = min(alert, ordinary)
+            if figures[sample, f.USUAL] != 0.0:
+                # Half of the days go as far at this hour. It is no news either.
+                alert = min(alert, ordinary)
             alert = max(alert, 0.0) * (warm_share + (1.0 - warm_share) * warmth)
             if times[sample] < of_series[m.HELD_UNTIL] and alert <= of_series[m.HELD_ALERT] + rise:
                 alert *= held_share

@@ -75,6 +75,11 @@ class Settings(BaseSettings):
         description="Password of the role sensus_reporting, which `sensus db upgrade` makes for dashboards; the "
         "embedded PostgreSQL has a password of its own for it.",
     )
+    database_direct_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL itself, where SENSUS_DATABASE_URL leads to a pooler in transaction mode, such as "
+        "PgBouncer: for migrations, and for locks that outlive a transaction.",
+    )
     redis_url: SecretStr | None = Field(
         None, description="Redis to use instead of the embedded one: redis://:password@host:6379/0."
     )
@@ -251,7 +256,7 @@ class Settings(BaseSettings):
             ipaddress.ip_network(part, strict=False)
         return value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_direct_url")
     @classmethod
     def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(
@@ -327,6 +332,19 @@ class Settings(BaseSettings):
             raise ConfigurationError("SENSUS_DATABASE_URL is not set; set it, or use `sensus up`, which brings its own")
         url = _with_password(self.database_url, self.database_password)
         return "postgresql+psycopg://" + url.split("://", 1)[1]
+
+    def direct_url(self) -> str | None:
+        """The address of PostgreSQL behind a pooler, as SQLAlchemy takes it; None where there is no pooler."""
+        if self.database_direct_url is None:
+            return None
+        return (
+            "postgresql+psycopg://"
+            + _with_password(self.database_direct_url, self.database_password).split("://", 1)[1]
+        )
+
+    def require_unpooled_url(self) -> str:
+        """The address at which a connection is one's own.  Raises ConfigurationError when none is set."""
+        return self.direct_url() or self.require_database_url()
 
     def require_redis_url(self) -> str:
         """The address of Redis.  Raises ConfigurationError when none is set."""

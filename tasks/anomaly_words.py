@@ -44,7 +44,9 @@ def labels_of(metric_name: str, labels: Mapping[str, str]) -> dict[str, str]:
     odd: dict[str, str] = {}
     for name, value in sorted(given.items()):
         fit = _EXPORTED + name if name in own else _NOT_IN_A_NAME.sub("_", name)
-        if name not in named and not (name in own and fit not in given):
+        # A label that is called so already would be taken for one that was renamed.
+        is_like_renamed = name.removeprefix(_EXPORTED) in own and name not in own
+        if is_like_renamed or (name not in named and not (name in own and fit not in given)):
             odd[name] = value
         if fit not in own and fit != _ODD and _fits(fit):
             named.setdefault(fit, value)

@@ -51,7 +51,7 @@ def free(holder: str, *, blameless: bool) -> None:
 
 def _released(holder: str, *, blameless: bool) -> Released:
     # Opened for this alone: the processes that are forked later must not inherit a connection.
-    database = Database(settings.current().require_database_url(), application=f"sensus-{holder}", backoff_s=())
+    database = Database(settings.current().require_unpooled_url(), application=f"sensus-{holder}", backoff_s=())
     try:
         with database.transaction() as session:
             return leases.release(session, holder, blameless=blameless)

@@ -1,8 +1,9 @@
 """The process that sends one message through Apprise, and ends.
 
-A job as JSON in one line of stdin: url, title, body, tone, key, fields, limit_s. The answer on stdout has `outcome` and
-`reason`. A process of its own, because only that can be ended when a server keeps it waiting; and it ends with the
-worker that started it, whose end closes the pipe, so that nobody sends twice at one time.
+A job as JSON in one line of stdin: url, title, body, tone, key, fields, limit_s. Two lines come back: `ready`, and when
+it has been sent or refused {"outcome": ..., "reason": ...}. A process of its own, because only that can be ended when a
+server keeps it waiting; and it ends with the worker that started it, whose end closes the pipe, so that nobody sends
+twice at one time.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def main() -> int:
     """Send the job on stdin."""
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_our_starter, daemon=True).start()
+    print("ready", flush=True)
     outcome, reason = send(job)
     print(json.dumps({"outcome": outcome, "reason": reason}), flush=True)
     return 0

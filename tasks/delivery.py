@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from typing import IO
 
 from sensus import settings
 from sensus.targets import Target
 from tasks.notice import Notice
 
+# Longest wait for the process that sends to be there.
+START_S = 60.0
 _AT_ONCE = 4
 
 
@@ -55,10 +60,27 @@ def _outcome(process: subprocess.Popen[bytes], job: str, timeout_s: float) -> De
     assert process.stdout is not None  # noqa: S101 - here too.
     try:
         process.stdin.write(f"{job}\n".encode())  # and left open: its end is the end of the other process
-        process.wait(timeout_s)
-        told = json.loads(process.stdout.read())
-    except subprocess.TimeoutExpired:
+        # The target's time begins when there is somebody to send: on a busy machine that takes long, and to cut off
+        # what is being sent would send it twice.
+        _line(process.stdout, START_S)
+        told = json.loads(_line(process.stdout, timeout_s))
+    except TimeoutError:
         return Delivered(False, f"no answer within {timeout_s:g} s")
     except (OSError, ValueError):
         return Delivered(False, "the process that sends it ended early")
     return Delivered(told["outcome"] == "sent", told["reason"])
+
+
+def _line(pipe: IO[bytes], timeout_s: float) -> bytes:
+    """The next line.  Raises TimeoutError when it doesn't come in time, ValueError when the other end is closed."""
+    until = time.monotonic() + timeout_s
+    read = b""
+    while not read.endswith(b"\n"):
+        ready, _, _ = select.select([pipe], [], [], max(0.0, until - time.monotonic()))
+        if not ready:
+            raise TimeoutError
+        # Byte by byte, so that nothing of the next line is taken.
+        if not (one := os.read(pipe.fileno(), 1)):
+            raise ValueError("no whole line")
+        read += one
+    return read

@@ -37,8 +37,8 @@ ACTOR = "system:evaluation"
 # Live figures are of the time since the evaluation before.
 LIVE = timedelta(hours=6)
 LIVE_SERIES = 300
-_SERIES_A_LOOK = 50
-# What both versions said is compared over samples of so long: each statement must end within ten seconds.
+_SERIES_A_LOOK = 25
+# What both versions said is compared over samples of so long, and of few series a statement: it must end in seconds.
 SHADOW = timedelta(hours=12)
 # Drift is that of the last day.
 RECENT_S = 86_400.0
@@ -196,17 +196,21 @@ def _judge(
 
 
 def _shadow(task: SensusTask, champion: Loaded, challenger: Challenger) -> Shadow:
+    """What both said of the same live samples."""
     now = times.now()
     with task.transaction() as session:
-        beside = live_scores.beside(
-            session,
-            challenger.key,
-            champion.key,
-            since=now - SHADOW,
-            threshold=DEFAULT_POLICY.threshold,
-        )
-    seconds = (now - challenger.since).total_seconds()
-    return Shadow(beside.samples, beside.challenger_alarms, beside.champion_alarms, seconds)
+        series_ids = live_scores.shadowed(session, challenger.key, champion.key)
+    samples, challenger_alarms, champion_alarms = 0, 0, 0
+    for first in range(0, len(series_ids), _SERIES_A_LOOK):
+        ids = series_ids[first : first + _SERIES_A_LOOK]
+        with task.transaction() as session:
+            part = live_scores.beside(
+                session, ids, challenger.key, champion.key, since=now - SHADOW, threshold=DEFAULT_POLICY.threshold
+            )
+        samples += part.samples
+        challenger_alarms += part.challenger_alarms
+        champion_alarms += part.champion_alarms
+    return Shadow(samples, challenger_alarms, champion_alarms, (now - challenger.since).total_seconds())
 
 
 def _done(session: Session, champion: Loaded, challenger: Challenger, model: Model, decision: Decision) -> str:

@@ -50,7 +50,7 @@ def addresses(settings: Settings) -> Addresses:
     named = settings.database_url is not None
     redis_url = None if found.redis_url is None else found.require_redis_url()
     source = "SENSUS_DATABASE_URL" if named else str(settings.data_dir / RUN_FILE)
-    return Addresses(found.require_database_url(), redis_url, source)
+    return Addresses(found.require_unpooled_url(), redis_url, source)
 
 
 @contextmanager

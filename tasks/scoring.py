@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from db.models.sample import STATE_CODES
 from db.queries import arrivals, detector_choices, progress
+from db.queries.forecasts import NewForecast
 from db.queries.new_scores import InShadow, NewAnomaly, NewScore
 from db.queries.progress import Scored, SeriesClaim
 from db.session import Database
@@ -22,7 +23,7 @@ from ml.memory import Memory
 from ml.scoring import Anomaly, Unscored, score_batch
 from ml.scoring import Scored as Figures
 from sensus import logs, metrics, times
-from tasks import signatures
+from tasks import forecasting, signatures
 from tasks.app import app
 from tasks.base import SensusTask, may_pass
 from tasks.in_force import InForce, Loaded, Pair, Scorers
@@ -220,8 +221,9 @@ def _scored_together(scorers: Scorers, claims: Sequence[SeriesClaim], samples: S
         for claim, rows in zip(claims, usable, strict=True)
     ]
     scored = score_batch(scorers.own.model, unscored, shadow=None if shadow is None else shadow.model)
+    expected = forecasting.of(claims, scored)
     return [
-        _result(scorers, claim, samples[claim.series_id], rows, figures)
+        _result(scorers, claim, samples[claim.series_id], rows, figures, expected.get(claim.series_id))
         for claim, rows, figures in zip(claims, usable, scored, strict=True)
     ]
 
@@ -235,7 +237,9 @@ def _memory(claim: SeriesClaim, rows: Rows) -> Memory | None:
     return Memory(claim.memory, claim.rings)
 
 
-def _result(scorers: Scorers, claim: SeriesClaim, read: Rows, rows: Rows, figures: Figures) -> Scored:
+def _result(
+    scorers: Scorers, claim: SeriesClaim, read: Rows, rows: Rows, figures: Figures, forecast: NewForecast | None
+) -> Scored:
     if figures.refused is not None:
         # Another release wrote it. A series that starts afresh warms up again; one that is stuck is never scored.
         log.warning("series_starts_afresh", series_id=claim.series_id, reason=figures.refused)
@@ -251,6 +255,7 @@ def _result(scorers: Scorers, claim: SeriesClaim, read: Rows, rows: Rows, figure
         memory=figures.memory.hot,
         rings=figures.memory.rings,
         shadow=_in_shadow(scorers, figures),
+        forecast=forecast,
     )
 
 

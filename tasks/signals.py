@@ -33,6 +33,16 @@ def set_up_logging(**_: Any) -> None:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(current.log_level)))
 
 
+@signals.worker_init.connect
+def compile_before_the_fork(sender: Any = None, **_: Any) -> None:
+    """The children inherit the machine code of scoring; none of them compiles while samples wait."""
+    app = getattr(sender, "app", None)
+    if app is not None and {"anomaly", "maintenance"} & set(app.amqp.queues.consume_from):
+        from ml.warm import warm_up
+
+        warm_up()
+
+
 @signals.worker_process_init.connect
 def begin_process(**_: Any) -> None:
     """A child knows nothing of what its parent was doing."""

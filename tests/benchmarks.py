@@ -1,4 +1,4 @@
-"""What `sensus bench ingest` must show: the command as a user types it, and the promises held against its lines."""
+"""What `sensus bench` must show: the command as a user types it, and the promises held against its lines."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ LEAST_SAMPLES_A_SECOND = 20_000
 MOST_OF_LITERAL = 1 / 3
 LEAST_OF_EMPTY = 0.8
 MOST_TIMES_EMPTY = 3.0
+LEAST_SCORED_A_SECOND = 10_000
+MOST_STATE_BYTES = 20_000
+MOST_TRAINING_S, MOST_TRAINING_MB = 20 * 60, 4_096
 
 
-def figures(*options: str) -> Figures:
+def figures(*options: str, benchmark: str = "ingest") -> Figures:
     """The lines of one run, by name."""
     done = subprocess.run(
-        [*SENSUS, "bench", "ingest", *options], stdout=subprocess.PIPE, env=environment(), text=True, check=True
+        [*SENSUS, "bench", benchmark, *options], stdout=subprocess.PIPE, env=environment(), text=True, check=True
     )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     return {line["name"]: line for line in lines}
@@ -75,3 +78,21 @@ def nothing_is_lost(found: Figures) -> str:
     lost = {line["name"]: line["lost"] for line in lines if line["lost"]}
     assert not lost, lost
     return f"0 lost of {sum(line.get('acknowledged', 0) for line in lines):,} acknowledged"
+
+
+def scoring_is_fast(found: Figures) -> str:
+    """In batches over 10,000 series a core scores 10,000 samples a second, and remembers 20 kB of a series at most."""
+    line = found["score_10000"]
+    told = f"{line['value']:,.0f} {line['unit']}, {line['state_bytes']:,} B a series"
+    assert line["value"] >= LEAST_SCORED_A_SECOND, told
+    assert line["state_bytes"] <= MOST_STATE_BYTES, told
+    return told
+
+
+def training_is_cheap(found: Figures) -> str:
+    """A night's training of 10,000 series takes less than 20 minutes and 4 GB."""
+    line = found["train_10000"]
+    told = f"{line['value']:,.0f} s, {line['peak_mb']:,.0f} MB"
+    assert line["value"] <= MOST_TRAINING_S, told
+    assert line["peak_mb"] <= MOST_TRAINING_MB, told
+    return told

@@ -160,7 +160,12 @@ def writer(as_key: Callable[..., FlaskClient]) -> FlaskClient:
 
 @pytest.fixture(scope="session")
 def peers() -> None:
-    missing = [name for name in PEERS if shutil.which(name) is None]
+    need(*PEERS)
+
+
+def need(*programs: str) -> None:
+    """Skip the test without these programs of Debian's; where nothing may be skipped, fail it."""
+    missing = [name for name in programs if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is None]
     if missing:
         told = f"Debian's {' and '.join(missing)} is not installed"
         assert not os.environ.get("TESTS_NO_SKIP"), told

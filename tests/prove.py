@@ -20,11 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from sensus.runtime import ports
-from tests import benchmarks, killing, outside, scenarios
+from tests import benchmarks, forecasting, incident_scenarios, killing, labelled, outside, scenarios, telling
 from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
+from tests.receivers import MailServer, WebhookReceiver
+from tests.rootcause_figures import Figures
+from tests.sentinel import SentinelRedis
 from tests.servers import PrivateServers
 from tests.stack import environment, sensus_up
+from tests.storms.made import Profile
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
@@ -87,11 +91,18 @@ def main() -> int:
         _without_a_model(table, folder, series)
         _beside_an_alertmanager(table, folder)
         _with_servers_of_ones_own(table, folder)
+        table.prove(
+            "Redis dies in the middle of 200 webhooks, and Sentinel makes another", _sentinel, folder / "failover"
+        )
         _killed(table, folder)
+        _told(table, folder)
         _from_outside(table, folder)
+        _root_causes(table, folder)
+        _detection(table, folder)
     _suite(table)
     _operations(table)
     table.prove("images and composition, on an engine of their own", _containers)
+    _forecasts(table)
     _ingest(table)
     return table.print()
 
@@ -142,6 +153,16 @@ def _with_a_model(table: Table, folder: Path) -> None:
     ):
         table.prove("captured webhooks, posted twice", scenarios.captured_webhooks_become_ten_alerts, up)
         table.prove("analyses with a model", scenarios.firing_alerts_are_analysed, up, outcome="model")
+        for seed, profile in ((41, Profile(labelling="mixed")), (42, Profile(labelling="kubernetes", topology=0.0))):
+            calls = "calls known" if profile.topology else "no call known"
+            table.prove(
+                f"a labelled storm of 300 alerts by {profile.labelling} labels, {calls}",
+                incident_scenarios.a_storm_is_put_together,
+                up,
+                model,
+                seed,
+                profile,
+            )
     table.prove("a model that thinks for minutes holds up nothing, not even a stop", _slow_model, folder / "busy")
 
 
@@ -163,6 +184,13 @@ def _without_a_model(table: Table, folder: Path, series: Path) -> None:
         table.prove("a re-fire is a second episode", scenarios.a_refire_is_a_second_episode, up)
         table.prove("bad input", scenarios.bad_input_gets_a_clear_error, up)
         table.prove("a real Prometheus and Alertmanager", scenarios.a_real_alertmanager_delivers, up, folder / "peers")
+        table.prove(
+            "the broken service of a real shop is the first suspect",
+            incident_scenarios.the_broken_service_is_the_first_suspect,
+            up,
+            folder / "shop",
+            usual_s=90.0,
+        )
         table.prove(
             "a real Prometheus writes for two minutes, the API killed in between",
             scenarios.a_real_prometheus_writes,
@@ -208,6 +236,15 @@ def _with_servers_of_ones_own(table: Table, folder: Path) -> None:
             )
 
 
+def _sentinel(folder: Path) -> str:
+    """Redis behind HAProxy fails over while webhooks come in."""
+    with PrivateServers(durable=True, redis=False) as servers, SentinelRedis(folder / "sentinel") as failing_over:
+        settings = {"SENSUS_DATABASE_URL": servers.database_url, "SENSUS_REDIS_URL": failing_over.url}
+        env = environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9", **settings)
+        with sensus_up(folder / "failing-over", env=env) as up:
+            return scenarios.redis_may_be_away(up, failing_over, webhooks=200, away_s=12.0)
+
+
 def _killed(table: Table, folder: Path) -> None:
     with sensus_up(folder / "killed", env=environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9")) as up:
         table.prove(
@@ -218,7 +255,44 @@ def _killed(table: Table, folder: Path) -> None:
         )
 
 
+def _told(table: Table, folder: Path) -> None:
+    with WebhookReceiver() as webhook, MailServer() as mail:
+        env = environment(
+            SENSUS_OLLAMA_URL="http://127.0.0.1:9", SENSUS_NOTIFY_URLS=f"{webhook.url('user:word@')} {mail.url}"
+        )
+        with sensus_up(folder / "told", env=env) as up:
+            table.prove(
+                "each state of an incident is told once by webhook and mail, both down for a minute, the worker killed",
+                telling.each_state_is_told_once,
+                up,
+                webhook,
+                mail,
+                away_s=60.0,
+            )
+
+
+def _root_causes(table: Table, folder: Path) -> None:
+    work = folder / "rootcause"
+    work.mkdir()
+    figures = Figures(SHARED / "data" / "rca" / "dev", SHARED / "tools" / "evaluate_rootcause.py", work)
+    for promise, proof in (
+        ("sensus rootcause: the cause is first, or among the first", figures.finds_the_cause),
+        ("sensus rootcause: an alert that is told a minute late costs nothing", figures.may_be_told_late),
+        ("sensus rootcause: units don't matter", figures.knows_no_units),
+        ("sensus rootcause: the confidence tells right from wrong", figures.knows_how_sure_it_may_be),
+        ("sensus rootcause: the change that broke it, without a model", figures.knows_the_change),
+    ):
+        table.prove(promise, proof)
+
+
 def _suite(table: Table) -> None:
+    table.prove(
+        "PgBouncer in transaction mode before PostgreSQL",
+        _tests,
+        "tests/integration/db/test_pooler.py",
+        TESTS_NO_SKIP="1",
+    )
+    table.prove("the manifests of every overlay", _tests, "tests/kubernetes")
     table.prove("what goes wrong elsewhere", _tests, "tests/integration/ingest/test_what_goes_wrong_elsewhere.py")
     table.prove(
         "every list uses an index, with 1,000,000 alerts and 5,000,000 samples",
@@ -272,6 +346,25 @@ def _from_outside(table: Table, folder: Path) -> None:
     loader = SHARED / "tools" / "load.py"
     with sensus_up(folder / "outside", env=environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9")) as up:
         table.prove("the load generator from outside loses nothing", outside.nothing_is_lost, up, loader)
+
+
+def _forecasts(table: Table) -> None:
+    for suite in sorted((SHARED / "data" / "detection" / "dev").iterdir()):
+        if suite.is_dir():
+            promise = f"forecasts lose less than the naive seasonal one: {suite.name}"
+            table.prove(promise, forecasting.better_than_naive, suite)
+    table.prove("forecasts of 10,000 series are cheap", forecasting.cheap)
+
+
+def _detection(table: Table, folder: Path) -> None:
+    suites = labelled.Labelled(SHARED, folder / "labelled")
+    (folder / "labelled").mkdir()
+    table.prove("detection: NAB at the one threshold, and its false alarms", suites.pages)
+    for suite in labelled.LEAST_VUS_PR:
+        table.prove(f"detection: ranking on {suite}", suites.ranks, suite)
+    found = cache(lambda: benchmarks.figures(benchmark="score"))
+    table.prove("bench score: samples a second and core", lambda: benchmarks.scoring_is_fast(found()))
+    table.prove("bench score: training of 10,000 series", lambda: benchmarks.training_is_cheap(found()))
 
 
 def _ingest(table: Table) -> None:

@@ -28,6 +28,7 @@ from celery import Celery
 from sensus import times
 from tests.alertmanager import Alertmanager
 from tests.ollama_server import OllamaServer
+from tests.sentinel import SentinelRedis
 from tests.servers import RunningServer
 from tests.stack import Up, environment
 from tests.waiting import wait_for
@@ -203,7 +204,7 @@ def live_equals_offline(up: Up, source: Path, folder: Path, *, batch: int, kill:
     return f"{len(live)} of {len(expected)} scores equal ({how})"
 
 
-def redis_may_be_away(up: Up, redis: RunningServer, *, webhooks: int, away_s: float) -> str:
+def redis_may_be_away(up: Up, redis: RunningServer | SentinelRedis, *, webhooks: int, away_s: float) -> str:
     """With Redis stopped in the middle of webhooks all answers are 202, and afterwards every alert is analysed."""
     run = f"outage-{time.time_ns()}"
     slowest = 0.0
@@ -295,7 +296,7 @@ def a_real_alertmanager_delivers(up: Up, folder: Path, *, fires_s: float = 15.0)
     with (
         Alertmanager(folder, api=up.api, key=up.facts["api_key"]) as alertmanager,
         # It finds its Alertmanager some seconds after the first evaluation; what it sent before is lost.
-        _prometheus(folder, _alerting(folder, alertmanager.address, name, ends), "--rules.alert.resend-delay=1s"),
+        prometheus(folder, _alerting(folder, alertmanager.address, name, ends), "--rules.alert.resend-delay=1s"),
         up.client() as client,
     ):
         firing = wait_for(lambda: all_alerts(client, alert_name=name), timeout_s=60, what="the firing alert")
@@ -318,7 +319,7 @@ def a_real_prometheus_writes(up: Up, folder: Path, *, for_s: float, kill: bool) 
     folder.mkdir(parents=True, exist_ok=True)
     began = time.time()
     killed: list[int] = []
-    with _prometheus(folder, _writing(up)) as url:
+    with prometheus(folder, _writing(up)) as url:
         while time.time() < began + for_s:
             time.sleep(0.5)
             if kill and not killed and time.time() > began + for_s / 2:
@@ -363,7 +364,7 @@ def a_life_without_the_api(up: Up, alertmanager: Alertmanager, folder: Path, *, 
     with _kept_down(up, "web"):
         wait_for(lambda: not _answers(f"{up.api}/health/live"), "the API is down")
         ends = time.time() + fires_s
-        with _prometheus(folder, _alerting(folder, alertmanager.address, name, ends), "--rules.alert.resend-delay=1s"):
+        with prometheus(folder, _alerting(folder, alertmanager.address, name, ends), "--rules.alert.resend-delay=1s"):
             assert wait_for(stored, "the alert is stored", timeout_s=fires_s, every_s=1) == ("firing", 1)
             alertmanager.wait_until_listed(name, False, timeout_s=fires_s + 60)
             wait_for(lambda: stored() == ("resolved", 1), "the alert is resolved", timeout_s=120, every_s=1)
@@ -510,7 +511,8 @@ def _running(command: list[str], log: Path, ready: Callable[[], bool]) -> Iterat
 
 
 @contextmanager
-def _prometheus(folder: Path, config: dict[str, Any], *options: str) -> Iterator[str]:
+def prometheus(folder: Path, config: dict[str, Any], *options: str) -> Iterator[str]:
+    """A Prometheus with this configuration on a free port; its address."""
     from sensus.runtime import ports
 
     port = ports.choose(0, "test")

@@ -143,7 +143,7 @@ def audit(arguments: argparse.Namespace) -> int:
 
 def prepare_access(current: settings.Settings) -> None:
     """What `sensus up` does once the tables are there: the first user and the first key."""
-    database = Database(current.require_database_url(), application="sensus-cli")
+    database = Database(current.require_unpooled_url(), application="sensus-cli")
     try:
         with database.transaction() as session:
             identity.ensure_first_access(session, current, request_id=logs.new_request_id())
@@ -154,7 +154,7 @@ def prepare_access(current: settings.Settings) -> None:
 @contextmanager
 def _session() -> Iterator[tuple[Session, settings.Settings]]:
     current = _reachable()
-    database = Database(current.require_database_url(), application="sensus-cli")
+    database = Database(current.require_unpooled_url(), application="sensus-cli")
     try:
         with database.transaction() as session:
             yield session, current

@@ -93,18 +93,31 @@ def _of_waiting(waiting: Mapping[str, Waiting]) -> Iterator[Metric]:
 
 
 def _of_model(found: ModelFigures) -> Iterator[Metric]:
+    roles = ["algorithm", "role"]
     info = GaugeMetricFamily(
-        "sensus_model_info", "The version of the detection model in force.", labels=["version", "algorithm"]
+        "sensus_model_info", "The versions of the detection models that score.", labels=["version", *roles]
     )
-    trained = GaugeMetricFamily("sensus_model_trained_timestamp_seconds", "When the version in force was trained.")
+    trained = GaugeMetricFamily(
+        "sensus_model_trained_timestamp_seconds", "When the version in force was trained.", labels=["algorithm"]
+    )
     evaluation = GaugeMetricFamily(
-        "sensus_model_evaluation", "What the newest evaluation of the version in force found.", labels=["figure"]
+        "sensus_model_evaluation",
+        "What the newest evaluation of a version that scores found.",
+        labels=[*roles, "figure"],
     )
-    if found.version is not None and found.trained_at is not None:
-        info.add_metric([found.version, found.algorithm], 1)
-        trained.add_metric([], times.to_epoch(found.trained_at))
-        for name, value in found.evaluation.items():
-            evaluation.add_metric([name], value)
+    drift = GaugeMetricFamily(
+        "sensus_model_drift",
+        "How far a feature of the last day is from what the version was trained on: its population stability index.",
+        labels=[*roles, "feature"],
+    )
+    for one in found.scoring:
+        info.add_metric([one.version, one.algorithm, one.role], 1)
+        if one.role == "champion":
+            trained.add_metric([one.algorithm], times.to_epoch(one.trained_at))
+        for name, value in one.evaluation.items():
+            evaluation.add_metric([one.algorithm, one.role, name], value)
+        for name, value in one.drift.items():
+            drift.add_metric([one.algorithm, one.role, name], value)
     runs = GaugeMetricFamily(
         "sensus_last_run_timestamp_seconds",
         "When a training or evaluation last came to its end; before the first one, when the installation was made.",
@@ -112,7 +125,7 @@ def _of_model(found: ModelFigures) -> Iterator[Metric]:
     )
     for kind, at in found.last_runs.items():
         runs.add_metric([kind], times.to_epoch(at))
-    return iter((info, trained, evaluation, runs))
+    return iter((info, trained, evaluation, drift, runs))
 
 
 def _of_queues(lengths: Mapping[str, int]) -> Iterator[Metric]:

@@ -152,12 +152,15 @@ def _describe_ingest(api: SensusApi) -> None:
 
 
 def _as_openapi_3_0(schema: Any) -> Any:
-    """OpenAPI 3.0, which Swagger UI 4 reads, says `nullable` where JSON Schema has a type `null`."""
+    """OpenAPI 3.0, which Swagger UI 4 reads, says `nullable` for a type `null`, and one type for all of a list."""
     if isinstance(schema, list):
         return [_as_openapi_3_0(inner) for inner in schema]
     if not isinstance(schema, dict):
         return schema
     changed = {name: _as_openapi_3_0(inner) for name, inner in schema.items() if (name, inner) != ("default", None)}
+    if places := changed.pop("prefixItems", None):
+        kinds = [kind for number, kind in enumerate(places) if kind not in places[:number]]
+        changed["items"] = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     choices = changed.get("anyOf", [])
     if {"type": "null"} in choices:
         others = [choice for choice in choices if choice != {"type": "null"}]

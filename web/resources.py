@@ -44,6 +44,7 @@ def open_resources(app: Flask, settings: Settings) -> Resources:
     """Make the resources of this application.  Nothing is connected yet, so a fork may still follow."""
     database = Database(
         settings.require_database_url(),
+        direct_url=settings.direct_url(),
         application="sensus-web",
         backoff_s=_BACKOFF_S,
         pool_wait_s=_POOL_WAIT_S,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from db.models.sample import STATE_CODES
+from db.models.sample import STATE_CODES, SeriesProgress
 from db.queries.models import VersionKey
 
 # Columns of the distribution of scores, which are from 0 to 1.
@@ -64,10 +64,22 @@ def rated(session: Session, series_ids: Sequence[int], *, since: datetime, thres
     return Rated(tuple(row.counts), row.alarms, row.series, float(row.seconds))
 
 
+def shadowed(session: Session, challenger: VersionKey, champion: VersionKey) -> list[int]:
+    """Series that one of these versions scores in the shadow of the other."""
+    in_shadow = SeriesProgress.shadow_version_id.in_((challenger.id, champion.id))
+    return list(session.scalars(select(SeriesProgress.series_id).where(in_shadow).order_by(SeriesProgress.series_id)))
+
+
 def beside(
-    session: Session, challenger: VersionKey, champion: VersionKey, *, since: datetime, threshold: float
+    session: Session,
+    series_ids: Sequence[int],
+    challenger: VersionKey,
+    champion: VersionKey,
+    *,
+    since: datetime,
+    threshold: float,
 ) -> Beside:
-    """Samples since then that both versions scored, whichever of them in the shadow of the other."""
+    """Samples of these series since then that both versions scored, whichever of them in the shadow of the other."""
     row = session.execute(
         text(
             """
@@ -79,11 +91,18 @@ def beside(
                     CASE WHEN h.model_version_id = :challenger THEN s.alert ELSE h.alert END >= :threshold
                 ) AS champion_alarms
             FROM shadow_scores h JOIN scores s USING (series_id, timestamp)
-            WHERE h.timestamp >= :since AND s.timestamp >= :since
+            WHERE h.series_id = ANY(:ids) AND s.series_id = ANY(:ids)
+                AND h.timestamp >= :since AND s.timestamp >= :since
                 AND (h.model_version_id, s.model_version_id)
                     IN ((:challenger, :champion), (:champion, :challenger))
             """
         ),
-        {"challenger": challenger.id, "champion": champion.id, "since": since, "threshold": threshold},
+        {
+            "ids": list(series_ids),
+            "challenger": challenger.id,
+            "champion": champion.id,
+            "since": since,
+            "threshold": threshold,
+        },
     ).one()
     return Beside(row.samples, row.challenger_alarms, row.champion_alarms)

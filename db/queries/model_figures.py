@@ -1,8 +1,8 @@
-"""Which model is in force, how good was it found to be, and when was it last looked at?"""
+"""Which models score, how good were they found to be, how far have the data moved away, and when was that looked at?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,23 +16,27 @@ _KINDS = ("train", "evaluate")
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFigures:
-    """The version in force, None when there is none yet, and the end of the newest run of each kind."""
+class ScoringVersion:
+    """One version that scores."""
 
-    version: str | None
+    version: str
     algorithm: str
-    trained_at: datetime | None
+    role: str  # champion or challenger
+    trained_at: datetime
     evaluation: Mapping[str, float]  # every figure of the newest evaluation that is a number
+    drift: Mapping[str, float]  # by feature; empty where it was not measured
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFigures:
+    """The versions that score, and the end of the newest run of each kind."""
+
+    scoring: Sequence[ScoringVersion]
     last_runs: Mapping[str, datetime]  # the beginning of the installation where none came to its end
 
 
 def read(session: Session) -> ModelFigures:
     """What is known now."""
-    row = session.execute(
-        select(ModelVersion.version, ModelVersion.algorithm, ModelVersion.training_date, ModelVersion.evaluation).where(
-            ModelVersion.is_active
-        )
-    ).one_or_none()
     installed = func.coalesce(select(func.min(Installation.created_at)).scalar_subquery(), func.now())
     ended = session.execute(
         select(
@@ -48,14 +52,31 @@ def read(session: Session) -> ModelFigures:
         )
     ).one()
     last_runs = dict(zip(_KINDS, ended, strict=True))
-    if row is None:
-        return ModelFigures(None, "", None, {}, last_runs)
-    return ModelFigures(row.version, row.algorithm, row.training_date, _numbers(row.evaluation), last_runs)
+    return ModelFigures(_scoring(session), last_runs)
 
 
-def _numbers(evaluation: Mapping[str, object]) -> dict[str, float]:
+def _scoring(session: Session) -> list[ScoringVersion]:
+    found = session.scalars(
+        select(ModelVersion)
+        .where(ModelVersion.is_active | ModelVersion.is_challenger)
+        .order_by(ModelVersion.algorithm, ModelVersion.id)
+    )
+    return [
+        ScoringVersion(
+            version=row.version,
+            algorithm=row.algorithm,
+            role=row.role,
+            trained_at=row.training_date,
+            evaluation=_numbers(row.evaluation),
+            drift=_numbers(row.drift.get("psi", {})),
+        )
+        for row in found
+    ]
+
+
+def _numbers(figures: Mapping[str, object]) -> dict[str, float]:
     return {
         name: float(value)
-        for name, value in evaluation.items()
+        for name, value in figures.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }

@@ -15,7 +15,8 @@ from typing import Any
 from sqlalchemy import ARRAY, TIMESTAMP, BigInteger, LargeBinary, bindparam, text
 from sqlalchemy.orm import Session
 
-from db.queries import new_scores
+from db.queries import forecasts, new_scores
+from db.queries.forecasts import NewForecast
 from db.queries.new_scores import InShadow, NewAnomaly, NewScore
 
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
@@ -61,6 +62,7 @@ class Scored:
     memory: bytes | None
     rings: bytes | None
     shadow: InShadow | None = None
+    forecast: NewForecast | None = None  # where an hour of the series is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ def with_rings(session: Session, claims: Sequence[SeriesClaim]) -> list[SeriesCl
 
 
 def keep(session: Session, results: Sequence[Scored], *, model_version_id: int, algorithm: str) -> Kept:
-    """Store scores, anomalies, memory and watermark of each series whose claim still holds.
+    """Store scores, anomalies, forecast, memory and watermark of each series whose claim still holds.
 
     A series with more samples in its window than were read is `changed` and left as it is.
     """
@@ -177,6 +179,7 @@ def keep(session: Session, results: Sequence[Scored], *, model_version_id: int, 
             session, [(result.claim.series_id, result.scores, result.shadow) for result in good], model_version_id
         )
         new_scores.add_anomalies(session, [(result.claim.series_id, result.anomalies) for result in good], algorithm)
+        forecasts.keep(session, [result.forecast for result in good if result.forecast is not None])
         _advance(session, good)
     kept = frozenset(result.claim.series_id for result in good)
     return Kept(kept=kept, changed=frozenset(result.claim.series_id for result in mine) - kept)

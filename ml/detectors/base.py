@@ -47,10 +47,10 @@ class Detector(Protocol):
         series, moves on. Raises NotFitted before `fit`.
         """
 
-    def explain(self, figures: FloatArray, own: FloatArray) -> FloatArray:
+    def explain(self, figures: FloatArray) -> FloatArray:
         """What each feature adds to the alert evidence, in bits: shape (samples, features).
 
-        `own` has a row for each sample: what was remembered of its series after the batch.
+        From the figures alone, since what is remembered has moved on when somebody asks. Raises NotFitted.
         """
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:

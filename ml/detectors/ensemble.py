@@ -47,12 +47,9 @@ class Ensemble:
             alert=sum((one.alert for one in said), np.zeros(len(figures))) / len(said),
         )
 
-    def explain(self, figures: FloatArray, own: FloatArray) -> FloatArray:
+    def explain(self, figures: FloatArray) -> FloatArray:
         """What each feature adds to the alert evidence, in bits."""
-        parts = [
-            member.explain(figures, own[:, part]) for member, part in zip(self._members, self._parts(), strict=True)
-        ]
-        mean: FloatArray = np.mean(parts, axis=0)
+        mean: FloatArray = np.mean([member.explain(figures) for member in self._members], axis=0)
         return mean
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:

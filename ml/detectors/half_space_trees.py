@@ -46,6 +46,7 @@ class HalfSpaceTrees:
         self.usual = usual
         self._columns, self._splits = _grown(trees, depth, structure)
         self._shares: FloatArray | None = None
+        self._credits: FloatArray | None = None
         self._centre, self._unit = 0.0, 1.0
 
     @property
@@ -57,6 +58,7 @@ class HalfSpaceTrees:
         leaves = _leaves(self._columns, self._splits, seen(figures))
         size = 2**self.depth
         counts = np.stack([np.bincount(of_tree, minlength=size) for of_tree in leaves.T])
+        self._credits = None
         # No box is impossible only because no sample was in it.
         self._shares = (counts + 1.0) / (counts.sum(axis=1, keepdims=True) + size)
         bits = -np.log2(np.take_along_axis(self._shares, leaves.T, axis=1)).mean(axis=0)
@@ -74,18 +76,28 @@ class HalfSpaceTrees:
         leaves = _leaves(self._columns, self._splits, seen(figures))
         _judge(shares, leaves, self._centre, self._unit, figures, starts, own, score, alert)
         return Evidence(
-            score=score + rarities.LASTING_WEIGHT * figures[:, f.LASTING], alert=rarities.or_frozen(alert, figures)
+            score=score
+            + rarities.LASTING_WEIGHT * figures[:, f.LASTING]
+            + rarities.FROZEN_WEIGHT * figures[:, f.FROZEN],
+            alert=rarities.or_frozen(alert, figures),
         )
 
-    def explain(self, figures: FloatArray, own: FloatArray) -> FloatArray:
-        """What each feature adds to the alert evidence: what is lost with one column ordinary after the other."""
-        rows = seen(figures)
-        bits = self._bits(rows, own)
+    def explain(self, figures: FloatArray) -> FloatArray:
+        """What each feature adds to the alert evidence, among ordinary series.
+
+        Each halving on the way to a leaf is due to one column, and it makes the sample rarer by the share of the box
+        that is left. What is so for ordinary samples as well is taken off.
+        """
+        credits = self._column_credits()
+        leaves = _leaves(self._columns, self._splits, seen(figures))
+        found = np.stack([of_tree[leaf] for of_tree, leaf in zip(credits, leaves.T, strict=True)]).mean(axis=0)
+        usual = np.einsum("tl,tlc->c", self._fitted(), credits) / self.trees
+        above = np.maximum(found - usual, 0.0)
+        # Strange in this series only: then all that made it rare is told.
+        above = np.where(above.sum(axis=1, keepdims=True) > 0.0, above, found)
         parts = np.zeros((len(figures), len(f.FEATURE_NAMES)))
         for column, feature in enumerate(SEEN_FEATURES):
-            changed = rows.copy()
-            changed[:, column] = 0.0
-            parts[:, feature] += np.maximum(bits - self._bits(changed, own), 0.0)
+            parts[:, feature] += above[:, column] * self._unit
         return rarities.with_frozen(parts, figures)
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -108,15 +120,22 @@ class HalfSpaceTrees:
         detector._shares, detector._centre, detector._unit = shares, centre, unit
         return detector
 
-    def _bits(self, rows: FloatArray, own: FloatArray) -> FloatArray:
-        """The evidence of rows after all that is remembered, without learning them."""
-        shares, leaves = self._fitted(), _leaves(self._columns, self._splits, rows)
-        masses = own[:, _LEAVES:].reshape(len(own), self.trees, -1) / own[:, _GROWN, None, None]
-        total = own[:, _WEIGHT, None] / own[:, _GROWN, None]
-        here = np.take_along_axis(masses, leaves[:, :, None], axis=2)[:, :, 0]
-        prior = _PRIOR * np.take_along_axis(shares, leaves.T, axis=1).T
-        bits: FloatArray = np.log2((total + _PRIOR) / (here + prior)).mean(axis=1)
-        return np.maximum(bits - self._centre, 0.0) * self._unit
+    def _column_credits(self) -> FloatArray:
+        """Of each leaf the bits that each column adds to its rarity: shape (trees, leaves, columns)."""
+        if self._credits is None:
+            shares = self._fitted()
+            credits = np.zeros((*shares.shape, len(COLUMNS)))
+            of_node = shares
+            for depth in reversed(range(self.depth)):
+                # `of_node` has the nodes one deeper, from left to right, two for each that is halved at this depth.
+                width = 2 ** (self.depth - depth - 1)
+                bits = np.log2(np.repeat(of_node[:, 0::2] + of_node[:, 1::2], 2, axis=1) / of_node)
+                columns = np.repeat(self._columns[:, 2**depth - 1 : 2 ** (depth + 1) - 1], 2, axis=1)
+                for column in range(len(COLUMNS)):
+                    credits[:, :, column] += np.repeat(np.where(columns == column, bits, 0.0), width, axis=1)
+                of_node = of_node[:, 0::2] + of_node[:, 1::2]
+            self._credits = credits
+        return self._credits
 
     def _fitted(self) -> FloatArray:
         if self._shares is None:

@@ -90,7 +90,7 @@ class IsolationForest:
             alert=rarities.or_frozen(self._part * (rarities.alert_sum(figures) + self.alert_weight * unusual), figures),
         )
 
-    def explain(self, figures: FloatArray, own: FloatArray) -> FloatArray:  # noqa: ARG002
+    def explain(self, figures: FloatArray) -> FloatArray:
         """What each feature adds to the alert evidence, in bits.
 
         The forest's part is shared out by what its score would lose with one column ordinary after the other.
@@ -158,7 +158,7 @@ class IsolationForest:
 
 def seen(figures: FloatArray) -> FloatArray:
     """What the forest sees of the figures: shape (samples, columns)."""
-    rows: FloatArray = figures[:, COLUMNS]
+    rows: FloatArray = np.ascontiguousarray(figures[:, COLUMNS])
     # A lasting deviation is as strange below as above. Restlessness is not.
     for column in (1, 2):
         rows[:, column] = np.abs(rows[:, column])

@@ -7,8 +7,9 @@ from ml.detectors.base import FloatArray
 
 # Bits for ranking: the fading maximum counts in full; what lasts, what is new and what stands still are added.
 LASTING_WEIGHT, NOVELTY_WEIGHT, FROZEN_WEIGHT = 2.5, 0.125, 0.1
-# For paging, a series that stands still is strange by itself, however ordinary its value.
-FROZEN_PAGES = 1.5
+# For paging, a series that stands still is strange by itself, however ordinary its value: so many bits a doubling, and
+# no more than these, or it would rise out of the hold-off again and again.
+FROZEN_PAGES, MOST_FROZEN = 1.5, 6.0
 _PAGING = (f.RARE_SURPRISE, f.RARE_SEASONAL, f.RARE_SEASONAL_HOUR)
 _PAGING_FEATURES = (f.SURPRISE, f.SEASONAL, f.SEASONAL_HOUR)
 PARTS = len(_PAGING)
@@ -34,7 +35,7 @@ def alert_sum(figures: FloatArray) -> FloatArray:
 
 def or_frozen(bits: FloatArray, figures: FloatArray) -> FloatArray:
     """The bits, or those of a series that stands still where they are more."""
-    most: FloatArray = np.maximum(bits, FROZEN_PAGES * figures[:, f.FROZEN])
+    most: FloatArray = np.maximum(bits, _frozen_bits(figures))
     return most
 
 
@@ -49,5 +50,10 @@ def explained(figures: FloatArray, weight: float) -> FloatArray:
 def with_frozen(parts: FloatArray, figures: FloatArray) -> FloatArray:
     """The parts, with what standing still adds to them."""
     out = parts.copy()
-    out[:, f.FROZEN] = np.maximum(FROZEN_PAGES * figures[:, f.FROZEN] - parts.sum(axis=1), 0.0)
+    out[:, f.FROZEN] = np.maximum(_frozen_bits(figures) - parts.sum(axis=1), 0.0)
     return out
+
+
+def _frozen_bits(figures: FloatArray) -> FloatArray:
+    bits: FloatArray = np.minimum(FROZEN_PAGES * figures[:, f.FROZEN], MOST_FROZEN)
+    return bits

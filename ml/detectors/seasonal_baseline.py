@@ -46,7 +46,7 @@ class SeasonalBaseline:
         bits = self._fitted() / rarities.PARTS * rarities.alert_sum(figures)
         return Evidence(score=rarities.score_bits(figures), alert=rarities.or_frozen(bits, figures))
 
-    def explain(self, figures: FloatArray, own: FloatArray) -> FloatArray:  # noqa: ARG002
+    def explain(self, figures: FloatArray) -> FloatArray:
         """What each feature adds to the alert evidence, in bits."""
         return rarities.with_frozen(rarities.explained(figures, self._fitted() / rarities.PARTS), figures)
 

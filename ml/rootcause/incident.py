@@ -22,7 +22,7 @@ INDICATOR_SERVICES = frozenset({"__sli__"})  # user-facing indicators: symptoms,
 
 @dataclass(frozen=True)
 class Settings:
-    """Every constant of the ranking. Units and reasons stand beside each; REPORT.md has the sensitivity."""
+    """Every constant of the ranking, with its unit and its reason."""
 
     # -- windows --------------------------------------------------------------------------------------------------
     max_points: int = 24  # the incident is folded (medians) to at most so many points: single 1 s samples are noise

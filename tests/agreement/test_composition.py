@@ -39,6 +39,7 @@ NOT_PASSED_ON = {
     "SENSUS_FLOWER_PORT": "the same",
     "SENSUS_POSTGRES_PORT": "no embedded server runs in a container",
     "SENSUS_REDIS_PORT": "the same",
+    "SENSUS_DATABASE_DIRECT_URL": "no pooler stands before the PostgreSQL of the composition",
     "SENSUS_REPORTING_PASSWORD": "a script makes the role when the database is made",
     # These come with a file or a folder, which docker-compose.override.yml mounts; docs/deployment.md shows how.
     "SENSUS_NOTIFY_URLS": "a secret that not everybody has",

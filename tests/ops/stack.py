@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sensus.runtime import ports
+from sensus.runtime.names import OURS
 from sensus.runtime.postgres import EmbeddedPostgres
-from sensus.runtime.run import OURS
 from tests.containers.tools import ROOT, CheckFailed, run
 from tests.ops import shortened
 from tests.ops.people import People

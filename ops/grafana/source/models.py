@@ -91,6 +91,37 @@ def models() -> Dashboard:
                     units={"took": "s"},
                 ),
                 lines(
+                    "Faults found",
+                    "The share of injected faults that champion and challenger page for, by the newest evaluation.",
+                    Prom(
+                        'max by (algorithm, role) (sensus_model_evaluation{here, figure="detection_rate"})',
+                        "{{algorithm}} {{role}}",
+                    ),
+                    unit="percentunit",
+                    most=1.0,
+                    width=8,
+                ),
+                lines(
+                    "Precision by feedback",
+                    "The share of real ones among the anomalies that people judged.",
+                    Prom(
+                        "max by (algorithm) "
+                        '(sensus_model_evaluation{here, figure="feedback_precision", role="champion"})',
+                        "{{algorithm}}",
+                    ),
+                    unit="percentunit",
+                    most=1.0,
+                    width=8,
+                ),
+                lines(
+                    "Drift",
+                    "How far each feature of the last day is from what the champion was trained on; 0.25 is much.",
+                    Prom('max by (feature) (sensus_model_drift{here, role="champion"})', "{{feature}}"),
+                    unit="short",
+                    limits=(0.25,),
+                    width=8,
+                ),
+                lines(
                     "Samples scored",
                     "A second.",
                     Prom("sum(rate(sensus_samples_scored_total{here}[$__rate_interval]))", "scored"),

@@ -148,3 +148,38 @@ def test_long_work_is_asked_for_once_and_can_be_followed(
 @pytest.mark.parametrize("task_id", ["nothing", "1", str(uuid.UUID(int=0))])
 def test_a_task_that_is_not_there_is_not_found(writer: FlaskClient, task_id: str) -> None:
     assert writer.get(f"/api/v1/tasks/{task_id}").status_code == 404
+
+
+def test_figures_of_the_models_that_score_are_shown_to_prometheus(client: FlaskClient, session: Session) -> None:
+    for version in ("v1", "v2"):
+        add_model(session, version)
+    versions.activate(session, "v1")
+    standings.challenge(session, "v2")
+    key = versions.find(session, "v1")
+    versions.keep_evaluation(session, key.id, {"auroc": 0.75, "until": "2026", "feedback": {"real": 1}, "odd": True})
+    versions.keep_drift(session, key.id, {"psi": {"surprise": 0.5}, "largest": 0.5})
+    shown = client.get("/metrics").get_data(as_text=True)
+    of_champion = 'algorithm="isolation_forest",{}="{}",role="champion"'
+    assert 'sensus_model_info{algorithm="isolation_forest",role="champion",version="v1"} 1.0' in shown
+    assert 'sensus_model_info{algorithm="isolation_forest",role="challenger",version="v2"} 1.0' in shown
+    for name, label, value in (("auroc", "figure", 0.75), ("f1", "figure", 0.5), ("surprise", "feature", 0.5)):
+        metric = "sensus_model_evaluation" if label == "figure" else "sensus_model_drift"
+        assert f"{metric}{{{of_champion.format(label, name)}}} {value}" in shown
+    for no_number in ("until", "feedback", "odd"):
+        assert f'figure="{no_number}"' not in shown
+    assert "sensus_model_trained_timestamp_seconds{" in shown
+
+
+def test_a_rollback_and_a_challenge_are_asked_for_and_audited(admin: FlaskClient, session: Session) -> None:
+    for version in ("v1", "v2"):
+        add_model(session, version)
+        admin.post(f"/api/v1/models/{version}/activate")
+    assert admin.post("/api/v1/models/rollback").get_json()["version"] == "v1"
+    assert in_force(session) == ["v1"]
+    assert admin.post("/api/v1/models/v2/challenge").get_json()["role"] == "challenger"
+    assert admin.post("/api/v1/models/v1/challenge").status_code == 409
+    assert admin.post("/api/v1/models/nothing/challenge").status_code == 404
+    assert admin.post("/api/v1/models/rollback?detector=ensemble").status_code == 409
+    assert admin.post("/api/v1/models/rollback?detector=nothing").status_code == 422
+    acts = session.execute(select(AuditRecord.action, AuditRecord.subject).order_by(AuditRecord.id)).all()
+    assert [tuple(act) for act in acts][2:] == [("model_rolled_back", "model:v1"), ("model_challenges", "model:v2")]

@@ -91,6 +91,7 @@ def test_an_analysis_is_told_with_its_evidence(writer: FlaskClient, session: Ses
         "analysis": "The load rose after it [E1].",
         "evidence": [{"id": "E1", "kind": "change", "summary": "deploy of web", "at": "2026-01-01T00:00:00Z"}],
         "cited": ["E1"],
+        "suspect": None,
         "confidence": 0.6,
         "reason": None,
         "cached": False,

@@ -13,12 +13,13 @@ from pydantic import SecretStr
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from db.models import Alert, Incident, IncidentHistory, Notification
+from db.models import Alert, AnalysisResult, Incident, IncidentHistory, Notification
 from db.queries import leases, notifications, unfinished
 from db.session import Database
 from sensus import cli, metrics, times
 from sensus import settings as settings_module
 from sensus.settings import Settings
+from tests.integration.tasks.conftest import Sent
 from tests.integration.tasks.made import add_alert, of_incident
 from tests.receivers import MailServer, WebhookReceiver
 from tests.waiting import wait_for
@@ -117,7 +118,7 @@ def test_a_finished_analysis_reaches_every_target_once_with_cause_confidence_and
     text = letter.get_payload(decode=True).decode()  # type: ignore[union-attr]
     for told in (text, body["message"]):
         assert body["root_cause"] in told
-        assert f"Confidence: {body['confidence']:.0%}, from the evidence alone" in told
+        assert f"Confidence: {body['confidence']:.0%} (weak evidence), from the evidence alone" in told
         assert link in told
     assert letter["Subject"] == body["title"] == "HighLatency"
     assert statuses(session) == ["sent", "sent"]
@@ -316,7 +317,7 @@ def test_an_incident_and_the_metrics_show_who_was_told(
     assert told["notifications"][1]["error"] == "it can't be reached, or refused the message"
     assert "notified" in [entry["change"] for entry in told["timeline"]]
     assert {outcome: counted(outcome) - before[outcome] for outcome in before} == {"sent": 1, "retried": 1}
-    assert unfinished.counts(session)["notifications"] == 1
+    assert unfinished.waiting(session)["notifications"].count == 1
     assert 'sensus_unfinished{kind="notifications"} 1.0' in writer.get("/metrics").get_data(as_text=True)
 
 
@@ -380,3 +381,16 @@ def test_a_test_message_tells_of_each_target_whether_it_arrived(
     assert (len(webhook.bodies), len(mail.mails)) == (1, 1)
     monkeypatch.setenv("SENSUS_NOTIFY_URLS", webhook.url())
     assert test()[0] == 0
+
+
+def test_an_analysis_that_was_given_up_is_told_of_as_well(
+    tell_webhook: None, sent: Sent, webhook: WebhookReceiver, session: Session
+) -> None:
+    from tasks.upkeep import sweep
+
+    analysis_id = of_incident(session, add_alert(session))
+    session.execute(update(AnalysisResult).where(AnalysisResult.id == analysis_id).values(failures=5))
+    sweep()
+    tell()
+    (body,) = webhook.bodies
+    assert "No cause is known.\nConfidence: none, the analysis failed" in body["message"]

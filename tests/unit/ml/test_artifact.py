@@ -7,10 +7,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from ml.artifact import checksum, dump, load, pack, unpack
+from ml.artifact import FORMAT_VERSION, checksum, dump, load, pack, unpack
 from ml.builtin import builtin_model
-from ml.errors import ArtifactRejected
+from ml.errors import ArtifactOutdated, ArtifactRejected
 from ml.features import FEATURE_NAMES
+from tests.unit.ml.made import daily, scored
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +21,8 @@ def stored() -> bytes:
 
 def test_a_model_put_away_and_loaded_scores_the_same_and_has_the_same_bytes(stored: bytes) -> None:
     model = load(stored, checksum(stored))
-    rows = np.random.default_rng(1).normal(size=(100, len(FEATURE_NAMES)))
-    assert model.detector.score(rows).tolist() == builtin_model().detector.score(rows).tolist()
+    times, values = daily(1.5)
+    assert scored(times, values, model=model) == scored(times, values)
     assert dump(model) == stored
     assert (model.version, model.algorithm) == ("builtin-2", "isolation_forest")
     assert set(model.library_versions) == {"numpy", "scikit-learn"}
@@ -51,7 +52,8 @@ def test_a_truncated_model_is_refused(stored: bytes) -> None:
     "change",
     [
         {"format": "other"},
-        {"format_version": 2},
+        {"format_version": FORMAT_VERSION + 1},
+        {"format_version": "2"},
         {"feature_names": ["surprise"]},
         {"feature_names": list(reversed(FEATURE_NAMES))},
         {"feature_names": None},
@@ -68,6 +70,16 @@ def test_a_header_that_does_not_suit_is_refused(stored: bytes, change: dict) -> 
         load(data, checksum(data))
 
 
+@pytest.mark.parametrize(
+    "change", [{"format_version": FORMAT_VERSION - 1}, {"feature_names": ["surprise", "volatility", "range"]}]
+)
+def test_a_model_of_an_earlier_release_is_told_from_a_bad_one(stored: bytes, change: dict) -> None:
+    header, arrays = unpack(stored)
+    data = pack({**header, **change}, arrays)
+    with pytest.raises(ArtifactOutdated, match="release"):
+        load(data, checksum(data))
+
+
 @pytest.mark.parametrize("missing", ["version", "algorithm", "parameters", "trained_on"])
 def test_a_header_with_something_missing_is_refused(stored: bytes, missing: str) -> None:
     header, arrays = unpack(stored)
@@ -81,9 +93,9 @@ def test_an_array_of_python_objects_is_never_unpickled(stored: bytes) -> None:
     header, arrays = unpack(stored)
     evil = io.BytesIO()
     np.save(evil, np.array([_Trap()], dtype=object), allow_pickle=True)
-    data = io.BytesIO(pack(header, {name: array for name, array in arrays.items() if name != "box"}))
+    data = io.BytesIO(pack(header, {name: array for name, array in arrays.items() if name != "centre"}))
     with zipfile.ZipFile(data, "a") as archive:
-        archive.writestr("box.npy", evil.getvalue())
+        archive.writestr("centre.npy", evil.getvalue())
     with pytest.raises(ArtifactRejected):
         load(data.getvalue(), checksum(data.getvalue()))
     assert not _Trap.sprung

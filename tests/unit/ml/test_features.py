@@ -1,186 +1,151 @@
-"""Features are causal, scale-free, finite, and the same however the samples arrive."""
+"""Figures are causal, scale-free, finite, and say what they are named for."""
 
 from math import isfinite
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
-from ml.history import DAY, WINDOW, History
 
-from ml.errors import MemoryRejected
-from ml.features import FEATURE_NAMES, SeriesMemory
-from tests.unit.ml.made import PER_DAY, START, STEP, daily, features_of, samples, unrolled
-
-SURPRISE = FEATURE_NAMES.index("surprise")
-RANGE = FEATURE_NAMES.index("range")
-SEASONAL = FEATURE_NAMES.index("seasonal")
-VOLATILITY = FEATURE_NAMES.index("volatility")
-
-
-@given(samples, st.data())
-@settings(max_examples=60, deadline=None)
-def test_putting_the_memory_away_between_any_two_samples_changes_no_bit(
-    pairs: list[tuple[float, float]], data: st.DataObject
-) -> None:
-    times, values = unrolled(pairs)
-    at_once = features_of(times, values)
-    memory, one_by_one = SeriesMemory(), []
-    for time, value in zip(times, values, strict=True):
-        if data.draw(st.booleans()):
-            memory = SeriesMemory.from_bytes(memory.to_bytes())
-        one_by_one.append(memory.advance(time, value))
-    assert one_by_one == at_once
+from ml import features as f
+from ml.features import FEATURE_NAMES
+from tests.unit.ml.made import PER_DAY, PER_HOUR, STEP, daily, figures_of, samples, states_of, unrolled
 
 
 @given(samples)
 @settings(max_examples=150, deadline=None)
-def test_every_feature_of_any_finite_series_is_finite(pairs: list[tuple[float, float]]) -> None:
-    for row in features_of(*unrolled(pairs)):
-        assert len(row) == len(FEATURE_NAMES)
-        assert all(isfinite(feature) for feature in row)
-
-
-@given(samples, st.integers(0, 59))
-@settings(max_examples=60, deadline=None)
-def test_what_comes_later_changes_nothing_of_what_was_said(pairs: list[tuple[float, float]], cut: int) -> None:
-    times, values = unrolled(pairs)
-    assert features_of(times[:cut], values[:cut]) == features_of(times, values)[:cut]
+def test_every_figure_of_any_finite_series_is_finite(pairs: list[tuple[float, float]]) -> None:
+    figures = figures_of(*unrolled(pairs))
+    assert figures.shape == (len(pairs), f.FIGURES)
+    assert all(isfinite(figure) for row in figures[:, : f.LOW].tolist() for figure in row)
 
 
 @pytest.mark.parametrize("power", [-40, -1, 3, 60])
-def test_a_series_in_another_binary_unit_has_the_same_features_to_the_last_bit(power: int) -> None:
+def test_a_series_in_another_binary_unit_has_the_same_figures_to_the_last_bit(power: int) -> None:
     times, values = daily(3)
-    assert features_of(times, [value * 2.0**power for value in values]) == features_of(times, values)
+    other = figures_of(times, [value * 2.0**power for value in values])
+    assert other[:, : f.LOW].tolist() == figures_of(times, values)[:, : f.LOW].tolist()
 
 
-@pytest.mark.parametrize("factor", [1e-9, 3.6, 1000.0, 1e12])
-def test_a_series_in_another_unit_has_the_same_features(factor: float) -> None:
+@pytest.mark.parametrize("factor", [1e-9, 3.6, 1000.0, 1e12, -1.0])
+def test_a_series_in_another_unit_has_the_same_figures(factor: float) -> None:
     times, values = daily(3)
-    scaled = features_of(times, [value * factor for value in values])
-    for row, same in zip(features_of(times, values), scaled, strict=True):
-        assert same == pytest.approx(row, rel=1e-9, abs=1e-9)
-
-
-def test_the_memory_of_a_series_stays_under_eight_kilobytes() -> None:
-    memory = SeriesMemory()
-    for time, value in zip(*daily(10, step=60), strict=True):
-        memory.advance(time, value)
-    assert len(memory.to_bytes()) < 8_000
+    plain, other = figures_of(times, values), figures_of(times, [value * factor for value in values])
+    if factor < 0:
+        signed = [f.SURPRISE, f.SEASONAL, f.SEASONAL_HOUR, f.SEASONAL_4H, f.SEASONAL_12H, f.DEPARTURE, f.NOVELTY]
+        other[:, signed] *= -1.0
+    assert other[:, : f.LOW] == pytest.approx(plain[:, : f.LOW], rel=1e-7, abs=1e-7)
 
 
 def test_a_constant_series_has_no_remarkable_feature() -> None:
     times, _ = daily(3)
-    assert set(features_of(times, [42.0] * len(times))[-1]) == {0.0}
+    last = figures_of(times, [42.0] * len(times))[-1]
+    assert set(last[: len(FEATURE_NAMES)].tolist()) == {0.0}
 
 
 @pytest.mark.parametrize("level", [0.0, 42.0, -1e9])
 def test_a_constant_series_that_moves_stands_out(level: float) -> None:
     times, _ = daily(3)
-    row = features_of(times, [level] * (len(times) - 1) + [level + (abs(level) or 1.0) / 20])[-1]
-    assert row[SURPRISE] > 5
-    assert row[RANGE] > 5
+    last = figures_of(times, [level] * (len(times) - 1) + [level + (abs(level) or 1.0) / 20])[-1]
+    assert last[f.SURPRISE] > 5
+    assert last[f.RARE_SURPRISE] > 5
+    assert last[f.NOVELTY] > 5
 
 
 def test_a_sample_far_off_does_not_widen_its_own_yardstick() -> None:
     times, values = daily(3)
-    rows = [features_of(times, [*values[:-1], far])[-1][SURPRISE] for far in (80.0, 200.0, 1e6)]
-    assert rows == sorted(rows)
-    assert rows[-1] > rows[0] + 5
+    found = [figures_of(times, [*values[:-1], far])[-1][f.SURPRISE] for far in (80.0, 200.0, 1e6)]
+    assert found == sorted(found)
+    assert found[-1] > found[0] + 5
 
 
-def test_what_happens_each_day_at_the_same_time_is_no_seasonal_deviation() -> None:
-    times, values = daily(6, noise=0.1)
-    rows = features_of(times, values)
-    last_day = [abs(row[SEASONAL]) for row in rows[-PER_DAY:]]
-    assert max(last_day) < 0.15
+def test_what_happens_each_day_at_the_same_hour_is_no_surprise() -> None:
+    times, values = daily(8, noise=0.1)
+    at_noon = [value + (50.0 if 140 <= place % PER_DAY < 152 else 0.0) for place, value in enumerate(values)]
+    last_day = figures_of(times, at_noon)[-PER_DAY:]
+    assert np.abs(last_day[:, f.SURPRISE]).max() < 0.2
+    other_day = figures_of(times, [*values[:-PER_DAY], *at_noon[-PER_DAY:]])[-PER_DAY:]
+    assert np.abs(other_day[:, f.SURPRISE]).max() > 1.0
 
 
-def test_a_series_that_gets_stuck_loses_its_volatility() -> None:
+def test_a_series_that_rests_loses_its_volatility() -> None:
     times, values = daily(3)
-    values[-24:] = [values[-25]] * 24
-    assert features_of(times, values)[-1][VOLATILITY] < -0.5
+    values[-72:] = np.linspace(values[-73], values[-73] + 0.1, 72).tolist()
+    assert figures_of(times, values)[-1][f.VOLATILITY] < -0.7
+
+
+def test_doublings_of_the_longest_run_of_equal_values_are_counted() -> None:
+    times, values = daily(4)
+    values[-64:] = [values[-65]] * 64
+    frozen = figures_of(times, values)[:, f.FROZEN]
+    assert frozen[:-64].max() == 0.0
+    # 65 steps against none of them before, and three steps that any series may rest.
+    assert frozen[-1] == pytest.approx(np.log2(65 / 3), abs=0.01)
+    assert (np.diff(frozen[-62:]) > 0).all()
+
+
+def test_a_series_that_never_moved_is_not_frozen() -> None:
+    times, _ = daily(4)
+    assert figures_of(times, [7.0] * len(times))[:, f.FROZEN].max() == 0.0
+
+
+def test_so_many_bits_are_never_rarer_than_they_say() -> None:
+    times, values = daily(20)
+    rare = figures_of(times, values)[-10 * PER_DAY :, f.RARE_SEASONAL]
+    for bits in (1.0, 2.0, 4.0):
+        assert 0.0 < np.mean(rare >= bits) <= 1.1 * 2.0**-bits
 
 
 def test_a_young_series_is_warming_up_and_an_old_one_is_scoring() -> None:
-    memory = SeriesMemory()
-    states = []
-    for time, value in zip(*daily(1.5), strict=True):
-        memory.advance(time, value)
-        states.append(memory.state)
+    states = states_of(*daily(1.5))
     assert states[0] == states[PER_DAY - 1] == "warming_up"
     assert states[PER_DAY + 1] == states[-1] == "scoring"
 
 
 def test_a_sparse_series_needs_fifty_samples_and_a_day_to_warm_up() -> None:
-    memory = SeriesMemory()
-    for number, (time, value) in enumerate(zip(*daily(3, step=3600), strict=True), start=1):
-        memory.advance(time, value)
-        assert (memory.state == "scoring") == (number >= 50)
+    assert states_of(*daily(3, step=3600)) == ["warming_up"] * 49 + ["scoring"] * 23
 
 
 def test_after_a_long_gap_a_series_is_stale_for_a_few_samples() -> None:
-    memory = SeriesMemory()
     times, values = daily(4)
-    for time, value in zip(times[:-10], values[:-10], strict=True):
-        memory.advance(time, value)
-    states = []
-    for time, value in zip(times[-10:], values[-10:], strict=True):
-        memory.advance(time + 86_400, value)
-        states.append(memory.state)
-    assert states[0] == "stale"
-    assert states[-1] == "scoring"
+    after = [time + 86_400 for time in times[-10:]]
+    states = states_of([*times[:-10], *after], values)
+    assert states[-11:] == ["scoring", *["stale"] * 3, *["scoring"] * 7]
 
 
 def test_a_usual_pause_between_samples_is_no_gap() -> None:
-    memory = SeriesMemory()
-    for time, value in zip(*daily(8, step=4 * 3600), strict=True):
-        memory.advance(time, value)
-        assert memory.state != "stale"
+    assert "stale" not in states_of(*daily(8, step=4 * 3600))
 
 
-def test_a_series_silent_for_more_than_its_window_starts_afresh() -> None:
-    memory = SeriesMemory()
+def test_a_series_silent_for_more_than_its_week_starts_afresh() -> None:
     times, values = daily(2)
-    for time, value in zip(times, values, strict=True):
-        memory.advance(time, value)
-    row = memory.advance(times[-1] + 8 * 86_400, 1e6)
-    assert memory.state == "warming_up"
-    assert set(row) == {0.0}
+    figures = figures_of([*times, times[-1] + 8 * 86_400], [*values, 1e6])
+    last = figures[-1]
+    assert last[f.BEGINS] == 1.0
+    assert last[f.STATE] == 0.0
+    assert set(last[: len(FEATURE_NAMES)].tolist()) == {0.0}
 
 
-@given(samples)
-@settings(max_examples=60, deadline=None)
-def test_the_sorted_window_is_always_the_ring_sorted(pairs: list[tuple[float, float]]) -> None:
-    memory = SeriesMemory()
-    for time, value in zip(*unrolled(pairs), strict=True):
-        memory.advance(time, value)
-        history = memory.history
-        assert history.ordered == sorted(value for value in history.ring if value == value)
+def test_a_sample_is_expected_where_this_hour_was_on_other_days() -> None:
+    times, values = daily(8, noise=0.1)
+    figures = figures_of(times, values)[-PER_DAY:]
+    within = (figures[:, f.LOW] <= values[-PER_DAY:]) & (values[-PER_DAY:] <= figures[:, f.HIGH])
+    assert within.mean() > 0.99
+    assert (figures[:, f.HIGH] - figures[:, f.LOW]).max() < 30
 
 
-def test_the_same_time_of_day_is_remembered_for_seven_days() -> None:
-    history = History(0, 0.0, 0)
-    for bucket in range(WINDOW + 5):
-        history.open(bucket)
-        history.enter(float(bucket // DAY))
-    assert (history.seasonal_low, history.seasonal, history.seasonal_high) == (0.0, 3.0, 6.0)
-    assert len(history.ordered) == WINDOW
+def test_what_half_of_the_days_reach_at_this_hour_is_usual() -> None:
+    times, values = daily(8, noise=0.1)
+    jobs = [value + (50.0 if 141 <= place % PER_DAY < 143 else 0.0) for place, value in enumerate(values)]
+    usual = figures_of(times, jobs)[-PER_DAY:, f.USUAL]
+    assert usual[141:143].tolist() == [1.0, 1.0]
+    assert usual.mean() > 0.9
+    once = figures_of(times, [*values[:-PER_DAY], *jobs[-PER_DAY:]])[-PER_DAY:, f.USUAL]
+    assert once[141:143].tolist() == [0.0, 0.0]
+    assert figures_of(*daily(1.9))[:, f.USUAL].max() == 0.0, "one day says nothing of what is usual"
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda data: b"",
-        lambda data: data[:-1],
-        lambda data: data + b"\0",
-        lambda data: b"XXX" + data[3:],
-        lambda data: data[:3] + b"\x63" + data[4:],
-        lambda data: data[:60] + b"\xff" * 16 + data[76:],
-    ],
-)
-def test_bytes_that_are_no_memory_of_this_release_are_refused(damage) -> None:
-    memory = SeriesMemory()
-    memory.advance(START, 1.0)
-    memory.advance(START + STEP, 2.0)
-    with pytest.raises(MemoryRejected):
-        SeriesMemory.from_bytes(damage(memory.to_bytes()))
+def test_samples_that_come_faster_weigh_less() -> None:
+    slow = figures_of(*daily(3, seed=1))
+    fast = figures_of(*daily(3, seed=1, step=STEP / PER_HOUR))
+    # The rarest that a series can look after three days is a matter of time, not of the number of samples.
+    assert fast[-1000:, f.RARE_SEASONAL].max() < slow[-100:, f.RARE_SEASONAL].max() + 3.0

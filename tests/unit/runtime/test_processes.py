@@ -85,10 +85,10 @@ def test_workers_put_their_work_back_at_sigterm(stack: Stack) -> None:
     assert all(f"--queues={spec.name.removeprefix('worker-')}" in spec.command for spec in workers)
 
 
-def test_a_long_training_leaves_a_process_for_what_can_not_wait(stack: Stack) -> None:
+def test_a_long_training_and_a_slow_chat_server_leave_a_process_for_what_can_not_wait(stack: Stack) -> None:
     (worker,) = (spec for spec in process_table(stack) if spec.name == "worker-maintenance")
 
-    assert "--concurrency=2" in worker.command
+    assert "--concurrency=3" in worker.command
 
 
 def test_flower_asks_for_the_password_and_listens_on_loopback_only(stack: Stack) -> None:

@@ -63,6 +63,7 @@ def test_a_notice_reads_as_one_would_say_it() -> None:
 
 def test_a_notice_says_what_has_changed_since_and_when_there_is_no_cause() -> None:
     late = told(incident(state=3, resolved_at=AT, severity=None, suspects=[]), None)
+    assert "Confidence: 12% (weak evidence), told by" in told(said=analysis(confidence_score=0.12)).body
     assert late.title == "HighErrorRate on checkout"
     assert "No cause is known.\nConfidence: none, the analysis failed" in late.body
     assert (

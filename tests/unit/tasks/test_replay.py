@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ml.artifact import Model
 from ml.builtin import builtin_model
-from ml.scoring import score_batch
+from ml.scoring import Unscored, score_batch
 from sensus import times
 from sensus.errors import SensusError
 from tasks.replay import BadFile, Retraining, replay
@@ -50,8 +50,9 @@ def made(count: int, step: timedelta = timedelta(minutes=5)) -> Lines:
 def test_the_figures_are_those_of_the_one_scoring_function_to_the_last_digit(tmp_path: Path, model: Model) -> None:
     lines = made(400)
     seconds = [times.to_epoch(times.parse(at)) for at, _ in lines]
-    batch = score_batch(model, None, seconds, [float(value) for _, value in lines])
-    expected = [(at, repr(row.score), repr(row.alert)) for (at, _), row in zip(lines, batch.figures, strict=True)]
+    (found,) = score_batch(model, [Unscored(seconds, [float(value) for _, value in lines])])
+    told = zip(lines, found.scores, found.alerts, strict=True)
+    expected = [(at, repr(score), repr(alert)) for (at, _), score, alert in told]
     assert figures(tmp_path, lines, model) == expected
 
 
