@@ -100,6 +100,7 @@ def main() -> int:
         _root_causes(table, folder)
         _detection(table, folder)
     _suite(table)
+    _operations(table)
     table.prove("images and composition, on an engine of their own", _containers)
     _forecasts(table)
     _ingest(table)
@@ -305,6 +306,22 @@ def _suite(table: Table) -> None:
         "tests/integration/read/test_plans.py",
         TESTS_PLANS_SCALE="20",
     )
+
+
+def _operations(table: Table) -> None:
+    table.prove(
+        "targets, panels, rules, an alert for each component killed, an anomaly told to people (make ops-check)",
+        _make,
+        "ops-check",
+    )
+
+
+def _make(target: str) -> str:
+    """A check that is a target of its own; its last lines tell what was seen."""
+    done = subprocess.run(["make", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    seen = [line.removeprefix("ok: ") for line in done.stdout.splitlines() if line.startswith("ok: ")]
+    assert done.returncode == 0, done.stdout[-2000:]
+    return "; ".join(seen)
 
 
 def _tests(path: str, **env: str) -> str:
