@@ -44,9 +44,12 @@ def labels_of(metric_name: str, labels: Mapping[str, str]) -> dict[str, str]:
     odd: dict[str, str] = {}
     for name, value in sorted(given.items()):
         fit = _EXPORTED + name if name in own else _NOT_IN_A_NAME.sub("_", name)
-        # A label that is called so already would be taken for one that was renamed.
+        # Who has the other name already would be taken for one that was written otherwise.
+        is_taken = fit != name and fit in given
         is_like_renamed = name.removeprefix(_EXPORTED) in own and name not in own
-        if is_like_renamed or (name not in named and not (name in own and fit not in given)):
+        if is_taken:
+            odd[fit] = given[fit]
+        if is_taken or is_like_renamed or (name not in named and name not in own):
             odd[name] = value
         if fit not in own and fit != _ODD and _fits(fit):
             named.setdefault(fit, value)
