@@ -1,0 +1,49 @@
+"""What an installation had before an upgrade is worked on after it."""
+
+from __future__ import annotations
+
+from alembic import command
+from sqlalchemy import text
+
+from db.cli import _config
+from db.queries import ungrouped
+from db.session import Database
+from tests.servers import PrivateServers
+
+
+def test_alerts_that_fire_when_incidents_come_are_still_to_be_taken_in(servers: PrivateServers) -> None:
+    url = servers.new_database()
+    database = Database(url, statement_timeout_ms=0)
+    try:
+        with database.engine.connect() as connection:
+            command.upgrade(_config(connection), "0006")
+        with database.transaction() as session:
+            for name, status in (("Over", "resolved"), ("Fires", "firing"), ("AlsoOver", "resolved")):
+                session.execute(
+                    text(
+                        """
+                        WITH made AS (
+                            INSERT INTO alerts (fingerprint, alert_name, labels, annotations, starts_at, status, extra)
+                            VALUES (:name, :name, '{}', '{}', now(), :status, '{}') RETURNING id
+                        )
+                        INSERT INTO alert_history (alert_id, change)
+                        SELECT id, change FROM made, unnest(CAST(:changes AS text[])) AS change
+                        """
+                    ),
+                    {
+                        "name": name,
+                        "status": status,
+                        "changes": ["firing", "resolved"] if status == "resolved" else ["firing"],
+                    },
+                )
+        with database.engine.connect() as connection:
+            command.upgrade(_config(connection), "head")
+        with database.transaction() as session:
+            waiting = ungrouped.changes(session, limit=10)
+            ungrouped.take_changes(session, [change.id for change in waiting])
+        assert [(change.alert_id, change.change) for change in waiting] == [(2, "firing")]
+        with database.transaction() as session:
+            assert ungrouped.changes(session, limit=10) == []
+    finally:
+        database.close()
+        servers.drop_database(url)
