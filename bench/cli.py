@@ -134,7 +134,7 @@ def _analyse(arguments: argparse.Namespace) -> Iterator[Figure]:
 
 def _scale(arguments: argparse.Namespace) -> Iterator[Figure]:
     extent = _QUICK_SCALE if arguments.quick else _USUAL_SCALE
-    extent = replace(extent, filled=arguments.filled or 0)
+    extent = replace(extent, filled=arguments.filled or 0, rounds=arguments.rounds or extent.rounds)
     _say("starting a stack of its own")
     with stack.temporary(with_filled=extent.filled > 0) as running:
         yield from scale.measure(running, extent, _say)
@@ -161,6 +161,12 @@ def _count(text: str) -> int:
     if text.isdecimal() and int(text) <= 100_000_000:
         return int(text)
     raise argparse.ArgumentTypeError("a whole number, not above 100,000,000")
+
+
+def _rounds(text: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= 100:
+        return int(text)
+    raise argparse.ArgumentTypeError("a number from 1 to 100")
 
 
 def _say(text: str) -> None:

@@ -18,16 +18,18 @@ SERIES = (1, 100, 10_000)
 STEP_S = 300.0
 _BEGAN = 1_700_006_400.0
 _KNOWN_DAYS = 2
+# Of twelve batches one ends an hour, and so many of one sample are enough.
+_LEAST_BATCHES, _MOST_BATCHES = 12, 3_000
 
 
 def measure(model: Model, samples: int, say: Say) -> Iterator[Figure]:
     """For so many series each, about `samples` samples: one of each series a batch, as a scrape brings them.
 
-    The clock is the processor's, so that what else the machine does costs nothing. Of twelve batches one ends an hour.
+    The clock is the processor's, so that what else the machine does costs nothing.
     """
     known = _known(model)
     for series in SERIES:
-        rounds = max(samples // series, 12)
+        rounds = min(max(samples // series, _LEAST_BATCHES), _MOST_BATCHES)
         say(f"score_{series}: {rounds} batches of {series:,} series, {model.version}")
         memories: list[Memory] = [known] * series
         rng = np.random.default_rng(series)

@@ -94,7 +94,10 @@ class TrainingSet:
         )
         luckier = {number for _, number in next_draws[:room]}
         ends = [quota + (number in luckier) for number in range(len(self._parts))]
-        self._parts = [(draws[:end], rows[:end]) for (draws, rows), end in zip(self._parts, ends, strict=True)]
+        # Copies: a few rows of each of ten thousand series must not keep all that were given up in memory.
+        self._parts = [
+            (draws[:end].copy(), rows[:end].copy()) for (draws, rows), end in zip(self._parts, ends, strict=True)
+        ]
 
     def table(self) -> FloatArray:
         """The rows kept, shape (rows, FIGURES)."""

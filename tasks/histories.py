@@ -80,7 +80,9 @@ def _judged(task: SensusTask, window: Window, series_id: int, said: Sequence[Lab
     # What comes after the last judged sample can't change what is said of it, but for the hour in which it is near.
     until = min(window.until, said[-1].at + timedelta(hours=2))
     seconds, values = of_series(task, series_id, window.since, until, JUDGED_SAMPLES)
-    return Judged(seconds, values, [Verdict(times.to_epoch(one.at), one.is_real) for one in said])
+    verdicts = [Verdict(times.to_epoch(one.at), one.is_real) for one in said]
+    # Of a sample before those that are read no model could say anything.
+    return Judged(seconds, values, [verdict for verdict in verdicts if seconds and verdict.time >= seconds[0]])
 
 
 def _by_series(one: Labelled) -> tuple[int, datetime]:

@@ -19,6 +19,8 @@ LEAST_OF_EMPTY = 0.8
 MOST_TIMES_EMPTY = 3.0
 LEAST_SCORED_A_SECOND = 10_000
 MOST_STATE_BYTES = 20_000
+MOST_RANKING_MS = {500: 300.0, 5_000: 3_000.0}
+MOST_RANKING_MB = 40.0  # of 1,000 metrics
 MOST_TRAINING_S, MOST_TRAINING_MB = 20 * 60, 4_096
 
 
@@ -86,6 +88,17 @@ def scoring_is_fast(found: Figures) -> str:
     told = f"{line['value']:,.0f} {line['unit']}, {line['state_bytes']:,} B a series"
     assert line["value"] >= LEAST_SCORED_A_SECOND, told
     assert line["state_bytes"] <= MOST_STATE_BYTES, told
+    return told
+
+
+def suspects_are_found_quickly(found: Figures, metrics: int) -> str:
+    """Of an incident with so many metrics the suspects are ranked in time, in memory that grows with them alone."""
+    line = found[f"suspects_{metrics}"]
+    told = (
+        f"p95 {line['p95_ms']:,.0f} ms, CPU {line['cpu_ms']:,.0f} ms, {line['peak_mb']:,.0f} MB on top of the samples"
+    )
+    assert line["p95_ms"] < MOST_RANKING_MS[metrics], told
+    assert line["peak_mb"] < MOST_RANKING_MB * metrics / 1_000, told
     return told
 
 

@@ -283,6 +283,12 @@ def _root_causes(table: Table, folder: Path) -> None:
         ("sensus rootcause: the change that broke it, without a model", figures.knows_the_change),
     ):
         table.prove(promise, proof)
+    found = cache(lambda: benchmarks.figures(benchmark="analyse"))
+    for metrics in benchmarks.MOST_RANKING_MS:
+        table.prove(
+            f"bench analyse: suspects among {metrics:,} metrics",
+            lambda n=metrics: benchmarks.suspects_are_found_quickly(found(), n),
+        )
 
 
 def _suite(table: Table) -> None:

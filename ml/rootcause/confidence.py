@@ -9,7 +9,7 @@ from ml.rootcause.kinds import SPEAKING
 from ml.rootcause.services import Scored
 
 # Logistic regression on the development cases, their weakened, thinned and late versions, fault-free windows and a
-# simulated system; REPORT.md has the cross-validation and the reliability table.
+# simulated system; docs/rootcause.md tells how well it holds.
 CONFIDENCE_INTERCEPT = -2.3
 
 

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.manifests import OVERLAYS, Object, Overlay, matches, name_of, overlay, pod_labels, ports_of
+from tests.kubernetes.manifests import (
+    OVERLAYS,
+    Object,
+    Overlay,
+    composition,
+    matches,
+    name_of,
+    overlay,
+    pod_labels,
+    ports_of,
+)
 
 WITH_SERVERS = tuple(name for name in OVERLAYS if name != "managed")
 # The label by which somebody else's namespace is let in.
@@ -62,8 +72,12 @@ def test_each_process_reaches_what_it_needs_and_no_more(name: str) -> None:
 def test_the_model_is_asked_by_those_who_need_it() -> None:
     found = overlay("complete")
     model = found.named("Deployment", "ollama")
+    (outside,) = (each for each in found.of("NetworkPolicy") if each["metadata"]["name"] == "outside")
     for component in MESSAGES:
-        assert may(found, of_component(found, component), model) == (component in ("api", "worker-llm")), component
+        asks = "model" in composition()[component]["networks"]
+        assert may(found, of_component(found, component), model) == asks, component
+        chosen = matches(outside["spec"]["podSelector"], pod_labels(of_component(found, component)))
+        assert chosen == asks, f"the model may be outside for {component}"
 
 
 def test_servers_reach_nobody(found: Overlay) -> None:

@@ -16,6 +16,7 @@ from db.queries import standings
 from sensus import times
 from sensus.errors import Conflict, NotFound
 from tests.integration.read.rows import NOON, add_model
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -158,7 +159,13 @@ def test_figures_of_the_models_that_score_are_shown_to_prometheus(client: FlaskC
     key = versions.find(session, "v1")
     versions.keep_evaluation(session, key.id, {"auroc": 0.75, "until": "2026", "feedback": {"real": 1}, "odd": True})
     versions.keep_drift(session, key.id, {"psi": {"surprise": 0.5}, "largest": 0.5})
-    shown = client.get("/metrics").get_data(as_text=True)
+
+    def page() -> str:
+        return str(client.get("/metrics").get_data(as_text=True))
+
+    # What the database does not tell in time is left out of a page.
+    wait_for(lambda: "sensus_model_info{" in page(), "the figures of models are shown")
+    shown = page()
     of_champion = 'algorithm="isolation_forest",{}="{}",role="champion"'
     assert 'sensus_model_info{algorithm="isolation_forest",role="champion",version="v1"} 1.0' in shown
     assert 'sensus_model_info{algorithm="isolation_forest",role="challenger",version="v2"} 1.0' in shown

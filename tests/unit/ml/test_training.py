@@ -43,6 +43,15 @@ def test_no_series_crowds_out_another() -> None:
     assert sizes == [228, 144, 228]  # 144: all that a day and a half has after the warm-up
 
 
+def test_what_a_series_gave_up_is_gone_from_memory() -> None:
+    training = TrainingSet(1, max_rows=100)
+    for seed in range(4):
+        training.add(*daily(3, seed=seed))
+    training.table()
+    held = sum(rows.nbytes if rows.base is None else rows.base.nbytes for _, rows in training._parts)
+    assert held == training.table().nbytes
+
+
 def test_a_model_of_too_little_history_is_refused() -> None:
     training = TrainingSet(1)
     training.add(*daily(1.2))

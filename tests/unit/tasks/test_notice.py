@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
@@ -78,6 +78,7 @@ def test_words_of_labels_and_models_wake_nobody(word: str) -> None:
     assert word not in notice.title + notice.body + str(notice.fields)
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_any_text_becomes_a_short_title_of_one_line_and_a_bounded_body(title: str, cause: str) -> None:
     notice = told(incident(title=title), analysis(analysis_data={"root_cause": cause, "mitigation": cause}))
@@ -94,6 +95,7 @@ def test_every_try_bears_the_same_mark_and_every_notification_another() -> None:
     assert len({key_of(one) for one in others}) == 4
 
 
+@settings(deadline=None)
 @given(st.lists(URL, max_size=5), st.sampled_from([" ", ",", "\n", ", ", "  "]))
 def test_urls_are_told_apart_whatever_is_between_them(urls: list[str], between: str) -> None:
     given = Settings(_env_file=None, notify_urls=SecretStr(between.join(urls)))
