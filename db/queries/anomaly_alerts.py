@@ -23,6 +23,9 @@ PORTION = 2_000
 # A sample below this score is ordinary, though what it follows may still be in the memory of the features.
 CALM_BELOW = 0.5
 CALM_SAMPLES = 2
+# Values that stay where they were strange are expected soon, and are a trouble still; for so long after the last
+# anomaly they are not calm, whatever their score. After that it is the new usual.
+NEW_USUAL_AFTER = timedelta(minutes=30)
 # A series without samples for so long, and for three of its steps, says nothing of a trouble that may go on.
 SILENT = timedelta(minutes=15)
 
@@ -70,6 +73,7 @@ def new_anomalies(session: Session) -> list[Strange]:
             "most": PORTION,
             "calm_below": CALM_BELOW,
             "calm_samples": CALM_SAMPLES,
+            "new_usual_after": NEW_USUAL_AFTER,
             "silent": SILENT,
         },
     )
@@ -97,7 +101,12 @@ def fire(session: Session, found: Iterable[AsAlert]) -> list[int]:
 
 def end_calm(session: Session) -> list[int]:
     """Note the end of what is calm again, or says nothing any more; the ids."""
-    given = {"calm_below": CALM_BELOW, "calm_samples": CALM_SAMPLES, "silent": SILENT}
+    given = {
+        "calm_below": CALM_BELOW,
+        "calm_samples": CALM_SAMPLES,
+        "new_usual_after": NEW_USUAL_AFTER,
+        "silent": SILENT,
+    }
     return list(session.scalars(_END, given))
 
 
@@ -144,14 +153,13 @@ def _expected(data: Mapping[str, Any]) -> dict[str, float | None]:
     return {"low": low, "high": high} if is_outside else {"low": None, "high": None}
 
 
-# Of `a`, an anomaly. A score falls slowly, for the features remember an hour; so a sample that is where it was expected
-# is calm, whatever its score.
+# Of `a`, an anomaly. A score may fall slowly, for the features remember an hour; so a sample that is where it was
+# expected is calm, whatever its score.
 _IS_CALM = """
-    (score < :calm_below OR (
-        (a.expected_low IS NOT NULL OR a.expected_high IS NOT NULL)
-        AND value >= COALESCE(a.expected_low, '-infinity')
-        AND value <= COALESCE(a.expected_high, 'infinity')
-    ))
+    CASE WHEN a.expected_low IS NULL AND a.expected_high IS NULL THEN score < :calm_below
+    ELSE value BETWEEN COALESCE(a.expected_low, '-infinity') AND COALESCE(a.expected_high, 'infinity')
+        OR (score < :calm_below AND timestamp > a.newest_at + :new_usual_after)
+    END
 """
 _FIGURES = """
     scores JOIN samples USING (series_id, timestamp)

@@ -226,7 +226,7 @@ def test_a_stronger_anomaly_of_a_series_that_is_strange_is_the_same_alert(
     alertmanager: Alertmanager, sent: Sent, session: Session, put: Put
 ) -> None:
     series = Watched(put)
-    series.next(40.0)
+    series.next(80.0)
     tell()
     started, before = one(session).starts_at, one(session).newest_at
     series.next(900.0)
@@ -269,11 +269,29 @@ def test_a_series_that_falls_silent_ends_its_alert(
     assert one(session).ends_at is not None
 
 
+def test_a_level_that_lasts_is_the_new_usual_half_an_hour_after_the_last_anomaly(
+    alertmanager: Alertmanager, sent: Sent, session: Session, put: Put
+) -> None:
+    series = Watched(put)
+    series.next(80.0)
+    tell()
+    assert one(session).ends_at is None
+    session.execute(
+        text("UPDATE anomaly_alerts SET starts_at = starts_at - :ago, newest_at = newest_at - :ago"),
+        {"ago": timedelta(minutes=31)},
+    )
+    # Out of the expected range as before; but all anomalies are long ago.
+    session.execute(text("DELETE FROM ai_analysis_results WHERE analysis_type = 'anomaly_detection'"))
+    series.next(80.0, 80.0)
+    tell()
+    assert one(session).ends_at is not None
+
+
 def test_a_new_anomaly_after_the_end_is_a_new_alert(
     alertmanager: Alertmanager, sent: Sent, session: Session, put: Put
 ) -> None:
     series = Watched(put)
-    series.next(40.0)
+    series.next(80.0)
     tell()
     series.next(0.0, 0.0)
     passes(session, 61)
