@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from db.models import SeriesProgress, scores
+from db.models import SampleArrival, SeriesProgress, scores
 from db.session import Database
 from ml.builtin import builtin_model
 from sensus import times
@@ -38,7 +38,8 @@ def offline(rows: list[Any], folder: Path) -> list[Any]:
 
 def is_scored(session: Session, series_id: int) -> bool:
     there = session.get_one(SeriesProgress, series_id, populate_existing=True)
-    return there.scored_until == there.newest_at and there.lease_until is None
+    is_noted = session.scalar(select(func.count(SampleArrival.id))) == 0
+    return is_noted and there.scored_until == there.newest_at and there.lease_until is None
 
 
 def test_killed_workers_and_repeated_batches_change_no_figure(

@@ -71,7 +71,8 @@ def test_retraining_at_two_in_the_morning_changes_nothing_before(tmp_path: Path,
     never, nightly = figures(tmp_path, lines, model), figures(tmp_path, lines, model, Retraining(days=28))
     assert never != nightly
     first = next(place for place, (one, other) in enumerate(zip(never, nightly, strict=True)) if one != other)
-    assert lines[first][0][11:] == "02:00:00"
+    # Figures of the first minutes may be the same by either model.
+    assert "02:00:00" <= lines[first][0][11:] < "06:00:00"
 
 
 def test_a_repeated_timestamp_repeats_the_first_ones_figures(tmp_path: Path, model: Model) -> None:
