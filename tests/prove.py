@@ -76,34 +76,19 @@ class Table:
 
 
 def main() -> int:
-    """Prove everything, or what `--only TEXT` names."""
+    """Prove everything, or what `--part NAME` and `--only TEXT` name."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--part", action="append", choices=PARTS, metavar="NAME", help=f"only this; may be repeated: {', '.join(PARTS)}"
+    )
     parser.add_argument("--only", default="", metavar="TEXT", help="only the promises that contain TEXT")
-    parser.add_argument("--series", type=Path, help=f"the series to score; default {NAB_FILE} of the shared data")
     arguments = parser.parse_args()
-    series = arguments.series or next((SHARED / "data").rglob(NAB_FILE))
     table = Table(arguments.only)
     with tempfile.TemporaryDirectory(prefix="sensus-prove-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        _clones(table, folder)
-        _with_a_model(table, folder)
-        _without_a_model(table, folder, series)
-        _beside_an_alertmanager(table, folder)
-        _with_servers_of_ones_own(table, folder)
-        table.prove(
-            "Redis dies in the middle of 200 webhooks, and Sentinel makes another", _sentinel, folder / "failover"
-        )
-        _killed(table, folder)
-        _told(table, folder)
-        _from_outside(table, folder)
-        _root_causes(table, folder)
-        _detection(table, folder)
-    _suite(table)
-    _operations(table)
-    table.prove("images and composition, on an engine of their own", _containers)
-    _forecasts(table)
-    _ingest(table)
+        for part in arguments.part or PARTS:
+            PARTS[part](table, folder)
     return table.print()
 
 
@@ -177,7 +162,8 @@ def _slow_model(data: Path) -> str:
             return f"{answered}; {scenarios.a_stop_costs_an_analysis_nothing(up, model)}"
 
 
-def _without_a_model(table: Table, folder: Path, series: Path) -> None:
+def _without_a_model(table: Table, folder: Path) -> None:
+    series = next((SHARED / "data").rglob(NAB_FILE))
     with sensus_up(folder / "plain", env=environment(SENSUS_OLLAMA_URL="http://127.0.0.1:9")) as up:
         scenarios.captured_webhooks_become_ten_alerts(up)
         table.prove("analyses without a model", scenarios.firing_alerts_are_analysed, up, outcome="evidence_only")
@@ -236,6 +222,10 @@ def _with_servers_of_ones_own(table: Table, folder: Path) -> None:
             )
 
 
+def _behind_sentinel(table: Table, folder: Path) -> None:
+    table.prove("Redis dies in the middle of 200 webhooks, and Sentinel makes another", _sentinel, folder / "failover")
+
+
 def _sentinel(folder: Path) -> str:
     """Redis behind HAProxy fails over while webhooks come in."""
     with PrivateServers(durable=True, redis=False) as servers, SentinelRedis(folder / "sentinel") as failing_over:
@@ -291,7 +281,7 @@ def _root_causes(table: Table, folder: Path) -> None:
         )
 
 
-def _suite(table: Table) -> None:
+def _suite(table: Table, folder: Path) -> None:
     table.prove(
         "PgBouncer in transaction mode before PostgreSQL",
         _tests,
@@ -308,7 +298,7 @@ def _suite(table: Table) -> None:
     )
 
 
-def _operations(table: Table) -> None:
+def _operations(table: Table, folder: Path) -> None:
     table.prove(
         "targets, panels, rules, an alert for each component killed, an anomaly told to people (make ops-check)",
         _make,
@@ -339,6 +329,10 @@ def _tests(path: str, **env: str) -> str:
     return last
 
 
+def _composition(table: Table, folder: Path) -> None:
+    table.prove("images and composition, on an engine of their own", _containers)
+
+
 def _containers() -> str:
     done = subprocess.run(["make", "containers-check"], cwd=ROOT, capture_output=True, text=True, check=False)
     lines = done.stdout.strip().splitlines()
@@ -354,7 +348,7 @@ def _from_outside(table: Table, folder: Path) -> None:
         table.prove("the load generator from outside loses nothing", outside.nothing_is_lost, up, loader)
 
 
-def _forecasts(table: Table) -> None:
+def _forecasts(table: Table, folder: Path) -> None:
     for suite in sorted((SHARED / "data" / "detection" / "dev").iterdir()):
         if suite.is_dir():
             promise = f"forecasts lose less than the naive seasonal one: {suite.name}"
@@ -373,7 +367,7 @@ def _detection(table: Table, folder: Path) -> None:
     table.prove("bench score: training of 10,000 series", lambda: benchmarks.training_is_cheap(found()))
 
 
-def _ingest(table: Table) -> None:
+def _ingest(table: Table, folder: Path) -> None:
     # One run of about half an hour serves all rows; without any of them it is not made.
     found = cache(lambda: benchmarks.figures("--full"))
     for name in ("alerts_1", "alerts_50"):
@@ -399,6 +393,26 @@ def _closed_home() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+PARTS: dict[str, Callable[[Table, Path], None]] = {
+    "clones": _clones,
+    "model": _with_a_model,
+    "no-model": _without_a_model,
+    "reconciler": _beside_an_alertmanager,
+    "outages": _with_servers_of_ones_own,
+    "failover": _behind_sentinel,
+    "kills": _killed,
+    "notify": _told,
+    "outside": _from_outside,
+    "root-causes": _root_causes,
+    "detection": _detection,
+    "forecasts": _forecasts,
+    "suite": _suite,
+    "operations": _operations,
+    "composition": _composition,
+    "ingest": _ingest,
+}
 
 
 if __name__ == "__main__":

@@ -28,6 +28,9 @@ def main() -> int:
             return code
     if arguments.static:
         return 0
+    # Else the first worker of each half would compile while a test waits for it.
+    if code := _run(("python", "-m", "ml.warm")):
+        return code
     for left in ROOT.glob(".coverage*"):
         left.unlink()
     # File by file, in order: the longest come first, and each half has servers of its own.
