@@ -96,6 +96,7 @@ def _configure_analyse(parser: argparse.ArgumentParser) -> None:
 def _configure_scale(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="under a minute, 1 and 2 processes; rough")
     _add_filled(parser)
+    parser.add_argument("--rounds", type=_rounds, metavar="N", help="so many rounds, whose median is told")
     parser.set_defaults(measure=_scale)
 
 

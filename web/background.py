@@ -56,6 +56,7 @@ class Background:
         self._idle = threading.Event()
         self._idle.set()
         self._closing = False
+        self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._arrivals_wanted = False
         self._analyses: deque[int] = deque(maxlen=MOST_WAITING)
@@ -102,6 +103,7 @@ class Background:
         """Try what waits once more, and end the thread."""
         with self._lock:
             self._closing = True
+            self._ending.set()
             thread = self._thread
             self._wake.set()
         if thread is not None:
@@ -133,7 +135,7 @@ class Background:
             # Whatever comes meanwhile goes out together, in the next turn. The busier it is the longer the
             # pause: this thread shares the processor with those that answer.
             pause_s = max(TURN_S, PAUSE_PER_WORK * (time.monotonic() - began))
-            time.sleep(min(pause_s, REST_AFTER_FAILURE_S) if well else REST_AFTER_FAILURE_S)
+            self._ending.wait(min(pause_s, REST_AFTER_FAILURE_S) if well else REST_AFTER_FAILURE_S)
 
     def _has_work(self) -> bool:
         return bool(self._arrivals_wanted or self._alerts_came or self._relay_wanted or self._analyses or self._runs)

@@ -6,7 +6,6 @@ import configparser
 import importlib
 import importlib.metadata
 import inspect
-import os
 import re
 import subprocess
 import sys
@@ -18,16 +17,15 @@ import celery_config
 from sensus import readme, settings
 from sensus.cli import COMMANDS
 from sensus.runtime import names
+from tests.servers import PrivateServers
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("sensus", "db", "ml", "llm", "tasks", "web", "bench")
 
 
 @pytest.fixture(scope="module")
-def celery_app():
-    """The application with all its tasks; a broker's name is needed, the broker is not."""
-    os.environ.setdefault("SENSUS_REDIS_URL", "redis://127.0.0.1:1/0")
-    settings.current.cache_clear()
+def celery_app(servers: PrivateServers):
+    """The application with all its tasks; it reads its broker when it is imported, and keeps it for tests to come."""
     app = importlib.import_module("tasks.app").app
     app.loader.import_default_modules()
     return app
