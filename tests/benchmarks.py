@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+from bench import scale
 from tests.stack import SENSUS, environment
 
 Figures = Mapping[str, Mapping[str, Any]]  # of each name the whole line
@@ -109,3 +110,17 @@ def training_is_cheap(found: Figures) -> str:
     assert line["value"] <= MOST_TRAINING_S, told
     assert line["peak_mb"] <= MOST_TRAINING_MB, told
     return told
+
+
+def more_processes_lose_nothing() -> str:
+    """What 1 and 2 processes do a second, roughly, and that nothing of it is lost."""
+    done = subprocess.run(
+        [*SENSUS, "bench", "scale", "--quick"], stdout=subprocess.PIPE, env=environment(), text=True, check=True
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    measured = [(line["name"], line["processes"]) for line in lines]
+    assert measured == [(name, count) for name in (scale.SCORED, scale.ALERTS) for count in (1, 2)]
+    for line in lines:
+        assert line["lost"] == 0, line
+        assert min(line["value"], line["app_cpus"], line["database_cpus"], line["connections"]) > 0, line
+    return "; ".join(f"{line['name']} by {line['processes']}: {line['value']:,.0f} {line['unit']}" for line in lines)

@@ -395,6 +395,10 @@ def _closed_home() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _scaled(table: Table, folder: Path) -> None:
+    table.prove("bench scale: more processes, and nothing is lost", benchmarks.more_processes_lose_nothing)
+
+
 PARTS: dict[str, Callable[[Table, Path], None]] = {
     "clones": _clones,
     "model": _with_a_model,
@@ -411,6 +415,7 @@ PARTS: dict[str, Callable[[Table, Path], None]] = {
     "suite": _suite,
     "operations": _operations,
     "composition": _composition,
+    "scale": _scaled,
     "ingest": _ingest,
 }
 

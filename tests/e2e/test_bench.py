@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from bench import ingest, scale
+from bench import ingest
 from tests import benchmarks
 from tests.stack import SENSUS, environment
 from tests.waiting import wait_for
@@ -31,22 +30,6 @@ def test_a_quick_run_measures_everything_and_loses_nothing() -> None:
             assert line["p50_ms"] <= line["p95_ms"] <= line["p99_ms"]
             assert line["app_cpu_ms_per_item"] > 0
             assert ("ratio_to_empty" if name.endswith("_filled") else "ratio_to_bare") in line
-
-
-def test_more_processes_are_measured_and_nothing_is_lost() -> None:
-    done = subprocess.run(
-        [*SENSUS, "bench", "scale", "--quick"], stdout=subprocess.PIPE, env=environment(), text=True, check=True
-    )
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [(line["name"], line["processes"]) for line in lines] == [
-        (name, count) for name in (scale.SCORED, scale.ALERTS) for count in (1, 2)
-    ]
-    for line in lines:
-        assert line["lost"] == 0, line
-        assert line["value"] > 0
-        assert line["app_cpus"] > 0
-        assert line["database_cpus"] > 0
-        assert line["connections"] > 0
 
 
 def test_an_unknown_figure_is_wrong_usage() -> None:
