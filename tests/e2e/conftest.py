@@ -1,4 +1,4 @@
-"""One `sensus up` for all tests of this folder."""
+"""One `sensus up` for all tests of a file: it ends with them, and takes no processor from others."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.ollama_server import OllamaServer
 from tests.stack import Up, environment, sensus_up
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def model() -> Iterator[OllamaServer]:
     with OllamaServer(models=("llama2:latest",)) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def up(model: OllamaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("e2e")
     with sensus_up(folder / "data", env=environment(SENSUS_OLLAMA_URL=model.url)) as running:
