@@ -14,16 +14,11 @@ from db.session import Database
 from ml.builtin import builtin_model
 from sensus import times
 from tests.faults.tasks.conftest import Send, StartWorker
-from tests.integration.tasks.made import scores_of, store_samples, wave
+from tests.integration.tasks.made import is_scored, scores_of, store_samples, wave
 from tests.integration.tasks.versions import activate, another, challenge, offline, shadow_of
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.faults
-
-
-def is_scored(session: Session, series_id: int) -> bool:
-    there = session.get_one(SeriesProgress, series_id, populate_existing=True)
-    return there.scored_until == there.newest_at and there.lease_until is None
 
 
 def versions_of(session: Session) -> list[tuple[datetime, str]]:

@@ -16,11 +16,10 @@ from pytest_celery import (
 from sqlalchemy.orm import Session
 
 import celery_config
-from db.models import SeriesProgress
 from db.session import Database
 from tests.faults.tasks.conftest import StartWorker
 from tests.faults.tasks.nodes import BrokerProcess, WorkerProcess
-from tests.integration.tasks.made import scores_of, store_samples, wave
+from tests.integration.tasks.made import is_scored, scores_of, store_samples, wave
 from tests.servers import PrivateServers
 from tests.waiting import wait_for
 
@@ -74,7 +73,7 @@ def test_a_cluster_that_loses_its_worker_and_its_broker_goes_on(
     def scored(name: str) -> bool:
         series_id = store_samples(database, wave(20), name)
         celery_setup.app.send_task("tasks.scoring.score_series", kwargs={"series_ids": [series_id]})
-        wait_for(lambda: _is_scored(session, series_id), f"{name} is scored", timeout_s=60)
+        wait_for(lambda: is_scored(session, series_id), f"{name} is scored", timeout_s=60)
         return len(scores_of(session, series_id)) == 20
 
     assert scored("before")
@@ -84,7 +83,7 @@ def test_a_cluster_that_loses_its_worker_and_its_broker_goes_on(
     waiting = store_samples(database, wave(20), "sent while nobody listens")
     celery_setup.app.send_task("tasks.scoring.score_series", kwargs={"series_ids": [waiting]})
     celery_setup.worker.restart()
-    wait_for(lambda: _is_scored(session, waiting), "what waited is scored", timeout_s=60)
+    wait_for(lambda: is_scored(session, waiting), "what waited is scored", timeout_s=60)
 
     celery_setup.broker.restart()
     assert scored("after the broker's restart")
@@ -92,8 +91,3 @@ def test_a_cluster_that_loses_its_worker_and_its_broker_goes_on(
     celery_setup.broker.kill()
     celery_setup.broker.restart()
     assert scored("after the broker's death")
-
-
-def _is_scored(session: Session, series_id: int) -> bool:
-    there = session.get_one(SeriesProgress, series_id, populate_existing=True)
-    return there.scored_until == there.newest_at

@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from db.models import SampleArrival, SeriesProgress, scores
+from db.models import SeriesProgress, scores
 from db.session import Database
 from ml.builtin import builtin_model
 from sensus import times
 from tasks.replay import replay
 from tests.faults.tasks.conftest import Send, StartWorker
-from tests.integration.tasks.made import scores_of, store_samples, wave
+from tests.integration.tasks.made import is_scored, scores_of, store_samples, wave
 from tests.servers import PrivateServers
 from tests.waiting import wait_for
 
@@ -34,12 +34,6 @@ def offline(rows: list[Any], folder: Path) -> list[Any]:
     replay(source, target, builtin_model(), None)
     with target.open() as file:
         return [(times.parse(r["timestamp"]), float(r["score"]), float(r["alert"])) for r in csv.DictReader(file)]
-
-
-def is_scored(session: Session, series_id: int) -> bool:
-    there = session.get_one(SeriesProgress, series_id, populate_existing=True)
-    is_noted = session.scalar(select(func.count(SampleArrival.id))) == 0
-    return is_noted and there.scored_until == there.newest_at and there.lease_until is None
 
 
 def test_killed_workers_and_repeated_batches_change_no_figure(

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from db.models import Alert, AnalysisResult, ChangeEvent, Incident, IncidentAlert
+from db.models import Alert, AnalysisResult, ChangeEvent, Incident, IncidentAlert, SampleArrival, SeriesProgress
 from db.queries import samples, series
 from db.queries.samples import NewSamples
 from db.queries.series import SeriesKey
@@ -50,6 +50,13 @@ def store_samples(
         series.hold(session)
         _, ids = samples.store(session, new, {})
     return ids[key]
+
+
+def is_scored(session: Session, series_id: int) -> bool:
+    """Whether all that came in of the series is noted and scored, and nobody works on it."""
+    there = session.get_one(SeriesProgress, series_id, populate_existing=True)
+    is_noted = session.scalar(select(func.count(SampleArrival.id))) == 0
+    return is_noted and there.scored_until == there.newest_at and there.lease_until is None
 
 
 def scores_of(session: Session, series_id: int) -> list[tuple[datetime, float, float]]:
