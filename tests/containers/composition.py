@@ -204,7 +204,7 @@ def _confined(there: Composition) -> str:
             ids = next(line.split()[1:] for line in status.splitlines() if line.startswith("Uid:"))
             assert "0" not in ids, f"{service} is root"
     try:
-        # nginx, because its image has curl. Its code for a name that nobody knows is 6, or 28 where an engine's resolver asks
+        # nginx, because its image has curl. Its code for a name that nobody knows is 6, or 28 where a resolver asks
         # on and hears nothing; PostgreSQL would answer at once, with 52.
         there.compose("exec", "-T", "nginx", "curl", "--silent", "--max-time", "3", "http://postgres:5432")
     except CheckFailed as refused:
