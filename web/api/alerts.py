@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from db.queries import acknowledgements, alert_reads, audit
+from db.queries import acknowledgements, alert_reads
 from db.queries.alert_reads import AlertFilter, AlertStory
 from sensus import times
-from web import listing
+from web import acts, listing
 from web.access import access, caller
 from web.arguments import StrictBlueprint
-from web.request_context import client_address, request_id
+from web.request_context import request_id
 from web.resources import resources
 from web.schemas.alerts import (
     AcknowledgementBody,
@@ -64,15 +64,8 @@ def acknowledge(body: dict[str, Any], alert_id: int) -> AlertStory:
             session, alert_id, by=by, note=note, at=times.now(), request_id=request_id()
         )
         if changed:
-            audit.record(
-                session,
-                action="alert_acknowledged",
-                actor=by,
-                subject=f"alert:{alert_id}",
-                facts={"alert_id": alert_id},
-                request_id=request_id(),
-                client_address=client_address(),
-            )
+            facts = {"alert_id": alert_id}
+            acts.record(session, "alert_acknowledged", subject=f"alert:{alert_id}", facts=facts)
         story = alert_reads.story(session, alert_id)
     if changed:
         resources().background.relay()

@@ -8,13 +8,11 @@ from flask import request
 
 from db.models.access import SCOPES
 from db.queries import access as access_rows
-from db.queries import audit
 from sensus.errors import Invalid, Unauthenticated, Unreadable
-from web import credentials, limits, passwords
+from web import acts, credentials, limits, passwords
 from web.access import access, caller
 from web.arguments import StrictBlueprint
 from web.identity import KEY_PREFIX
-from web.request_context import client_address, request_id
 from web.resources import resources
 from web.schemas.access import MeAnswer, TokenAnswer
 
@@ -90,14 +88,7 @@ def _for_key(name: str, secret: str) -> dict[str, Any]:
 def _record(actor: str, *, succeeded: bool) -> None:
     opened = resources()
     with opened.database.transaction() as session:
-        audit.record(
-            session,
-            action="log_in",
-            actor=actor,
-            request_id=request_id(),
-            client_address=client_address(),
-            succeeded=succeeded,
-        )
+        acts.record(session, "log_in", actor=actor, succeeded=succeeded)
     opened.background.relay()
 
 

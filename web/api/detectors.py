@@ -7,12 +7,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from db.models.detection import DetectorChoice
-from db.queries import audit, detector_choices
+from db.queries import detector_choices
 from sensus.settings import DETECTORS
-from web import listing
+from web import acts, listing
 from web.access import access, caller
 from web.arguments import StrictBlueprint
-from web.request_context import client_address, request_id
 from web.resources import resources
 from web.schemas import selector
 from web.schemas.detectors import ChoiceAnswer, ChoiceBody, ChoicesAnswer, ChoicesQuery
@@ -58,12 +57,5 @@ def withdraw(choice_id: int) -> None:
 
 
 def _record(session: Session, action: str, choice: DetectorChoice) -> None:
-    audit.record(
-        session,
-        action=action,
-        actor=caller().identity,
-        subject=f"detector:{choice.detector}",
-        facts={"id": choice.id, "match": selector.written(detector_choices.selector_of(choice))},
-        request_id=request_id(),
-        client_address=client_address(),
-    )
+    facts = {"id": choice.id, "match": selector.written(detector_choices.selector_of(choice))}
+    acts.record(session, action, subject=f"detector:{choice.detector}", facts=facts)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from db.queries import audit, incident_reads, incidents
+from db.queries import incident_reads, incidents
 from db.queries.incident_reads import IncidentFilter, IncidentStory
 from sensus import times
-from web import listing
+from web import acts, listing
 from web.access import access, caller
 from web.arguments import StrictBlueprint
-from web.request_context import client_address, request_id
+from web.request_context import request_id
 from web.resources import resources
 from web.schemas.alerts import AcknowledgementBody
 from web.schemas.incidents import (
@@ -82,15 +82,8 @@ def acknowledge(body: dict[str, Any], incident_id: int) -> IncidentStory:
             session, incident_id, by=by, note_=body.get("note"), at=times.now(), request_id=request_id()
         )
         if changed:
-            audit.record(
-                session,
-                action="incident_acknowledged",
-                actor=by,
-                subject=f"incident:{incident_id}",
-                facts={"incident_id": incident_id},
-                request_id=request_id(),
-                client_address=client_address(),
-            )
+            facts = {"incident_id": incident_id}
+            acts.record(session, "incident_acknowledged", subject=f"incident:{incident_id}", facts=facts)
         story = incident_reads.story(session, incident_id)
     if changed:
         resources().background.relay()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from db.queries import access as access_rows
-from db.queries import audit
-from web import identity, listing
+from web import acts, identity, listing
 from web.access import access, caller
 from web.arguments import StrictBlueprint
 from web.request_context import client_address, request_id
@@ -58,12 +57,5 @@ def revoke(key_id: int) -> None:
     opened = resources()
     with opened.database.transaction() as session:
         access_rows.revoke_key(session, key_id)
-        audit.record(
-            session,
-            action="key_revoked",
-            actor=caller().identity,
-            request_id=request_id(),
-            subject=f"key:{key_id}",
-            client_address=client_address(),
-        )
+        acts.record(session, "key_revoked", subject=f"key:{key_id}")
     opened.background.relay()

@@ -8,14 +8,14 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from db.models.model_version import ModelVersion
-from db.queries import audit, model_reads, runs, standings
+from db.queries import model_reads, runs, standings
 from db.queries import models as versions
 from db.queries.runs import Kind
 from sensus.errors import NotFound
-from web import listing
+from web import acts, listing
 from web.access import access, caller
 from web.arguments import StrictBlueprint
-from web.request_context import client_address, request_id
+from web.request_context import request_id
 from web.resources import resources
 from web.schemas.models import ModelAnswer, ModelsAnswer, ModelsQuery, RollbackQuery, TaskStarted
 
@@ -96,15 +96,7 @@ def rollback(query: dict[str, Any]) -> ModelVersion:
 
 
 def _record(session: Session, action: str, chosen: ModelVersion) -> None:
-    audit.record(
-        session,
-        action=action,
-        actor=caller().identity,
-        subject=f"model:{chosen.version}",
-        facts={"version": chosen.version},
-        request_id=request_id(),
-        client_address=client_address(),
-    )
+    acts.record(session, action, subject=f"model:{chosen.version}", facts={"version": chosen.version})
 
 
 def _start(kind: Kind) -> dict[str, uuid.UUID]:

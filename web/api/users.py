@@ -8,9 +8,8 @@ from sqlalchemy.orm import Session
 
 from db.models import User
 from db.queries import access as access_rows
-from db.queries import audit
 from sensus.errors import Forbidden, NotFound, Unauthenticated
-from web import identity, pages, passwords
+from web import acts, identity, pages, passwords
 from web.access import access, caller
 from web.arguments import StrictBlueprint
 from web.request_context import client_address, request_id
@@ -95,12 +94,4 @@ def set_password(asked: dict[str, Any], name: str) -> None:
 
 
 def _record(session: Session, action: str, name: str, *, succeeded: bool = True) -> None:
-    audit.record(
-        session,
-        action=action,
-        actor=caller().identity,
-        request_id=request_id(),
-        subject=f"user:{name}",
-        client_address=client_address(),
-        succeeded=succeeded,
-    )
+    acts.record(session, action, subject=f"user:{name}", succeeded=succeeded)
