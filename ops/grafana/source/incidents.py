@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from ops.grafana.source.board import board
 from ops.grafana.source.panels import lines, number, rows
-from ops.grafana.source.queries import Prom, Sql
+from ops.grafana.source.queries import Prom, Sql, counted
 
 UID = "sensus-incidents"
 
@@ -132,15 +132,7 @@ def incidents() -> Dashboard:
                 lines(
                     "Alerts that began",
                     "Episodes by severity.",
-                    Sql(
-                        """
-                        SELECT $__timeGroupAlias(starts_at, $__interval, 0), COALESCE(severity, 'none') AS metric,
-                            count(*) AS alerts
-                        FROM reporting.alerts WHERE $__timeFilter(starts_at)
-                        GROUP BY 1, 2 ORDER BY 1
-                        """,
-                        over_time=True,
-                    ),
+                    counted("alerts", at="starts_at", by="COALESCE(severity, 'none')", name="alerts"),
                     unit="short",
                     stacked=True,
                     width=8,
@@ -148,14 +140,7 @@ def incidents() -> Dashboard:
                 lines(
                     "Anomalies",
                     "Samples found strange, by the name of their metric.",
-                    Sql(
-                        """
-                        SELECT $__timeGroupAlias(at, $__interval, 0), metric_name AS metric, count(*) AS anomalies
-                        FROM reporting.anomalies WHERE $__timeFilter(at)
-                        GROUP BY 1, 2 ORDER BY 1
-                        """,
-                        over_time=True,
-                    ),
+                    counted("anomalies", at="at", by="metric_name", name="anomalies"),
                     unit="short",
                     stacked=True,
                     width=8,
@@ -163,15 +148,7 @@ def incidents() -> Dashboard:
                 lines(
                     "Analyses",
                     "Analyses by what they rest on: a model's answer, the evidence alone, or too little of both.",
-                    Sql(
-                        """
-                        SELECT $__timeGroupAlias(created_at, $__interval, 0), COALESCE(outcome, status) AS metric,
-                            count(*) AS analyses
-                        FROM reporting.analyses WHERE $__timeFilter(created_at)
-                        GROUP BY 1, 2 ORDER BY 1
-                        """,
-                        over_time=True,
-                    ),
+                    counted("analyses", at="created_at", by="COALESCE(outcome, status)", name="analyses"),
                     unit="short",
                     stacked=True,
                     width=8,
@@ -181,15 +158,7 @@ def incidents() -> Dashboard:
                 lines(
                     "Incidents that opened",
                     "By severity.",
-                    Sql(
-                        """
-                        SELECT $__timeGroupAlias(opened_at, $__interval, 0), COALESCE(severity, 'none') AS metric,
-                            count(*) AS incidents
-                        FROM reporting.incidents WHERE $__timeFilter(opened_at)
-                        GROUP BY 1, 2 ORDER BY 1
-                        """,
-                        over_time=True,
-                    ),
+                    counted("incidents", at="opened_at", by="COALESCE(severity, 'none')", name="incidents"),
                     unit="short",
                     stacked=True,
                     width=8,

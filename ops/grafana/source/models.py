@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from ops.grafana.source.board import board
 from ops.grafana.source.limits import limit
 from ops.grafana.source.panels import lines, number, rows
-from ops.grafana.source.queries import Prom, Sql
+from ops.grafana.source.queries import Prom, Sql, counted
 
 UID = "sensus-models"
 
@@ -131,15 +131,7 @@ def models() -> Dashboard:
                 lines(
                     "Scores by version",
                     "Samples scored by each version of the model.",
-                    Sql(
-                        """
-                        SELECT $__timeGroupAlias(timestamp, $__interval, 0),
-                            COALESCE(model_version, 'none yet') AS metric, count(*) AS scores
-                        FROM reporting.scores WHERE $__timeFilter(timestamp)
-                        GROUP BY 1, 2 ORDER BY 1
-                        """,
-                        over_time=True,
-                    ),
+                    counted("scores", at="timestamp", by="COALESCE(model_version, 'none yet')", name="scores"),
                     unit="short",
                     stacked=True,
                     width=8,
@@ -189,14 +181,11 @@ def models() -> Dashboard:
                 lines(
                     "Judged by people",
                     "Analyses that were judged, by the judgement.",
-                    Sql(
-                        """
-                        SELECT $__timeGroupAlias(created_at, $__interval, 0),
-                            CASE WHEN helpful THEN 'helpful' ELSE 'not helpful' END AS metric, count(*) AS analyses
-                        FROM reporting.feedback WHERE $__timeFilter(created_at)
-                        GROUP BY 1, 2 ORDER BY 1
-                        """,
-                        over_time=True,
+                    counted(
+                        "feedback",
+                        at="created_at",
+                        by="CASE WHEN helpful THEN 'helpful' ELSE 'not helpful' END",
+                        name="analyses",
                     ),
                     unit="short",
                     stacked=True,

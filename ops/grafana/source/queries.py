@@ -69,6 +69,18 @@ class Sql:
         return _SqlTarget(dedent(self.text).strip(), "time_series" if self.over_time else "table", ref_id)
 
 
+def counted(view: str, *, at: str, by: str, name: str) -> Sql:
+    """How many rows of a view came over time, by their time `at`: a line for each value of the expression `by`."""
+    return Sql(
+        f"""
+        SELECT $__timeGroupAlias({at}, $__interval, 0), {by} AS metric, count(*) AS {name}
+        FROM reporting.{view} WHERE $__timeFilter({at})
+        GROUP BY 1, 2 ORDER BY 1
+        """,  # noqa: S608 - every name is written in this folder
+        over_time=True,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _SqlTarget(Builder[Dataquery], Dataquery):
     """The SDK has no target of this data source; this is what its plugin reads."""
