@@ -21,7 +21,7 @@ _QUICK = Extent(Size(rounds=1, seconds=0.4, warm_up_s=0.2), requests=20, stored=
 _USUAL = Extent(Size(rounds=3, seconds=4.0, warm_up_s=1.5), requests=200, stored=400_000, filled=0)
 _FULL = Extent(Size(rounds=5, seconds=6.0, warm_up_s=2.0), requests=400, stored=1_000_000, filled=1_000_000)
 _QUICK_SCALE = scale.Extent(processes=(1, 2), rounds=1, to_score=4_000, seconds=0.4, filled=0)
-_USUAL_SCALE = scale.Extent(processes=scale.PROCESSES, rounds=2, to_score=30_000, seconds=3.0, filled=0)
+_USUAL_SCALE = scale.Extent(processes=scale.PROCESSES, rounds=3, to_score=500_000, seconds=4.0, filled=0)
 _QUICK_SPAN = Span(sizes=(50, 500), repeats=5)
 _USUAL_SPAN = Span(sizes=(50, 500, 5_000), repeats=40)
 _QUICK_SAMPLES, _SAMPLES = 2_000, 200_000

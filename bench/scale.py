@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import Any
 
 import redis
 
@@ -28,6 +29,7 @@ from sensus.runtime.processes import ProcessSpec, Stack, process_table
 
 PROCESSES = (1, 2, 4, 8)
 SCORED, ALERTS = "samples_scored", "alerts_50"
+FILLED = "_filled"  # what a name ends in when it was measured on the filled database
 _QUEUE, _ASIDE = "anomaly", "bench-aside"
 _WORKER = "worker-anomaly"
 # The API sends messages off the request's path, at most one each tenth of a second.
@@ -70,13 +72,14 @@ class _Measured:
 
 def measure(stack: BenchStack, extent: Extent, say: Say) -> Iterator[Figure]:
     """Samples scored a second and alerts stored a second, by the number of processes that do it."""
-    yield from _on(stack, stack.api, "", extent, say)
+    yield from _on(stack, stack.api, extent, say)
     if stack.filled is not None:
         filling.fill(stack, stack.filled, extent.filled, say)
-        yield from _on(stack, stack.filled, "_filled", extent, say)
+        yield from _on(stack, stack.filled, extent, say)
 
 
-def _on(stack: BenchStack, api: Api, suffix: str, extent: Extent, say: Say) -> Iterator[Figure]:
+def _on(stack: BenchStack, api: Api, extent: Extent, say: Say) -> Iterator[Figure]:
+    suffix, stored_alerts = (FILLED, extent.filled) if api is stack.filled else ("", 0)
     scored: dict[int, list[_Measured]] = {count: [] for count in extent.processes}
     stored: dict[int, list[_Measured]] = {count: [] for count in extent.processes}
     case, alerts = SamplesCase(SCORED, 500, samples.JSON), AlertsCase(ALERTS, 50)
@@ -89,16 +92,20 @@ def _on(stack: BenchStack, api: Api, suffix: str, extent: Extent, say: Say) -> I
             told = f"{scored[count][-1].rate:,.0f} samples scored/s, {stored[count][-1].rate:,.0f} alerts/s"
             say(f"round {number + 1} of {extent.rounds}, {count} processes: {told}")
     for name, unit, found in ((SCORED, "samples/s", scored), (ALERTS, "alerts/s", stored)):
-        first = median(each.rate for each in found[extent.processes[0]])
+        first = _rate(found[extent.processes[0]])
         for count, measured in found.items():
-            yield _figure(f"{name}{suffix}", unit, count, measured, first)
+            facts = {"processes": count, "stored_alerts": stored_alerts, "ratio_to_first": _rate(measured) / first}
+            yield Figure(f"{name}{suffix}", _rate(measured), unit, {**facts, **_facts(measured)})
 
 
-def _figure(name: str, unit: str, count: int, measured: Sequence[_Measured], first: float) -> Figure:
-    rate = median(each.rate for each in measured)
-    facts = {
-        "processes": count,
-        "ratio_to_first": rate / first,
+def _rate(measured: Sequence[_Measured]) -> float:
+    return median(each.rate for each in measured)
+
+
+def _facts(measured: Sequence[_Measured]) -> dict[str, Any]:
+    return {
+        "least": min(each.rate for each in measured),
+        "most": max(each.rate for each in measured),
         "lost": sum(each.lost for each in measured),
         "app_cpus": median(each.app for each in measured),
         "database_cpus": median(each.database for each in measured),
@@ -106,7 +113,6 @@ def _figure(name: str, unit: str, count: int, measured: Sequence[_Measured], fir
         "cpus": os.cpu_count(),
         "connections": max(each.connections for each in measured),
     }
-    return Figure(name, rate, unit, facts)
 
 
 def _score(stack: BenchStack, api: Api, case: SamplesCase, processes: int, count: int) -> _Measured:
