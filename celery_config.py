@@ -13,12 +13,12 @@ RECONCILE_EVERY_S = 20.0
 # An alert has what the evidence supports this long after it came, whatever the model is busy with.
 ANSWER_EVERY_S = 5.0
 # An anomaly whose knock was lost is told this late at most, and an end is seen within it.
-TELL_EVERY_S = 10.0
+TELL_ALERTMANAGER_EVERY_S = 10.0
 # What a lost knock left behind joins its incident, and an incident that is over is told so, within this.
 GROUP_EVERY_S = 5.0
 LEARN_EVERY_S = 20.0
 READ_RUNBOOKS_EVERY_S = 60.0
-TELL_EVERY_S = 5.0
+TELL_PEOPLE_EVERY_S = 5.0
 
 QUEUES = ("anomaly", "llm", "maintenance")
 
@@ -111,8 +111,8 @@ beat_schedule = {
     },
     "tell the Alertmanager of anomalies": {
         "task": "tasks.anomaly_alerts.tell",
-        "schedule": TELL_EVERY_S,
-        "options": {"expires": TELL_EVERY_S},
+        "schedule": TELL_ALERTMANAGER_EVERY_S,
+        "options": {"expires": TELL_ALERTMANAGER_EVERY_S},
     },
     "learn who calls whom": {
         "task": "tasks.topology.learn",
@@ -127,8 +127,8 @@ beat_schedule = {
     },
     "tell people": {
         "task": "tasks.notify.tell",
-        "schedule": TELL_EVERY_S,
-        "options": {"expires": TELL_EVERY_S},
+        "schedule": TELL_PEOPLE_EVERY_S,
+        "options": {"expires": TELL_PEOPLE_EVERY_S},
     },
     "make and drop partitions": {"task": "tasks.upkeep.keep_house", "schedule": crontab(hour=0, minute=30)},
     "retrain nightly": {"task": "tasks.training.start_training", "schedule": crontab(hour=2, minute=0)},
