@@ -106,13 +106,13 @@ _GROW = text(
     """
 )
 # The more states an incident has had, the longer the next one may take to settle: a storm that goes on for an hour
-# asks the model a few times, not each minute.
+# asks the model a few times, not each minute.  The power alone would leave the range of numbers after a thousand.
 _SETTLED = text(
     """
     SELECT id, state FROM incidents
     WHERE analysed_state < state AND merged_into IS NULL AND (
-        changed_at <= clock_timestamp() - :settle * least(power(2, state - 1), :most_times)
-        OR state_since <= clock_timestamp() - 3 * :settle * least(power(2, state - 1), :most_times))
+        changed_at <= clock_timestamp() - :settle * least(power(2, least(state - 1, 30)), :most_times)
+        OR state_since <= clock_timestamp() - 3 * :settle * least(power(2, least(state - 1, 30)), :most_times))
     ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
     """
 )

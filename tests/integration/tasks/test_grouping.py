@@ -158,6 +158,21 @@ def test_a_state_is_analysed_once_and_only_what_is_new_makes_another(post: Post,
     assert len(sent.of("analyse")) == 2
 
 
+def test_an_incident_that_flapped_for_months_is_asked_about_and_holds_up_no_other(
+    post: Post, sent: Sent, session: Session
+) -> None:
+    old, new = post(firing("Flaps", service="checkout"), firing("DiskFull", minutes=30, service="backup"))
+    group()
+    session.execute(update(Incident).where(Incident.id == of(session, old)).values(state=5_000, analysed_state=4_999))
+    group()
+    earlier = times.now() - timedelta(days=30)
+    session.execute(update(Incident).values(changed_at=earlier, state_since=earlier))
+    group()
+    rows = session.execute(select(AnalysisResult.incident_id, AnalysisResult.incident_state))
+    asked = {row.incident_id: row.incident_state for row in rows if row.incident_id is not None}
+    assert asked == {of(session, old): 5_000, of(session, new): 1}
+
+
 def test_what_comes_before_a_state_is_analysed_belongs_to_it(post: Post, session: Session) -> None:
     for name in ("A", "B", "C"):
         post(firing(name, service="checkout"))
