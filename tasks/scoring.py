@@ -81,8 +81,7 @@ def score_series(self: SensusTask, *, series_ids: list[int]) -> None:
 def _with_arrivals(task: SensusTask, series_ids: list[int]) -> list[int]:
     """What came in is noted here too, since the process that took it may have died; these series and those of that."""
     try:
-        with task.transaction() as session:
-            noted = arrivals.all_notes(session)
+        noted = arrivals.all_notes(task.transaction)
     except Exception as error:
         if not may_pass(error):
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from db import exclusive, outbox, packing
@@ -57,15 +57,21 @@ def sweep(self: SensusTask) -> None:
         "runs": _runs,
         "stale": _stale,
     }
-    for kind, part in parts.items():
-        try:
-            found = part(self)
-        except Exception as error:
-            log.warning("sweep_part_failed", kind=kind, error=type(error).__name__, reason=str(error)[:200])
-            continue
+    for kind, found in _each(self, parts, told="sweep_part_failed").items():
         if found:
             metrics.sweep_found.labels(kind).inc(found)
             log.info("sweep_found", kind=kind, count=found)
+
+
+def _each(task: SensusTask, parts: Mapping[str, Part], *, told: str) -> dict[str, int]:
+    """What each part did, of those that did not fail."""
+    done: dict[str, int] = {}
+    for kind, part in parts.items():
+        try:
+            done[kind] = part(task)
+        except Exception as error:
+            log.warning(told, kind=kind, error=type(error).__name__, reason=str(error)[:200])
+    return done
 
 
 @app.task(base=SensusTask, bind=True)
@@ -90,29 +96,56 @@ def keep_house(self: SensusTask) -> None:
 
 
 def _keep_house(task: SensusTask) -> None:
-    settings = task.settings
-    packs_until = time.monotonic() + _PACKING_UNTIL_S
-    days = settings.retention_days
+    now = time.monotonic()
+    forgets: dict[str, Part] = {kind: partial(_forget, kind=kind, until=now + _HOUSE_BUDGET_S) for kind in upkeep.KINDS}
+    done = _each(
+        task,
+        {
+            "made": _make_partitions,
+            "dropped": _drop_partitions,
+            **forgets,
+            "runs": _forget_runs,
+            "models": _forget_models,
+            "packed": partial(_pack, until=now + _PACKING_UNTIL_S),
+        },
+        told="house_part_failed",
+    )
+    log.info("house_kept", **done)
+
+
+def _make_partitions(task: SensusTask) -> int:
     with task.transaction() as session:
-        made = partitions.make(session, sample_days=days)
-    forgotten: dict[str, int] = {}
-    until = time.monotonic() + _HOUSE_BUDGET_S
-    for kind in upkeep.KINDS:
-        kept_days = max(days, upkeep.AUDIT_DAYS) if kind == "audit" else days
-        forgotten[kind] = _forget(task, kind, kept_days, until)
-    with task.transaction() as session:
-        forgotten["runs"] = runs.forget_old(session, days=_RUNS_KEPT_DAYS)
-        forgotten["models"] = models.forget_old(session, keep=_MODELS_KEPT)
-    # Late, because it may have to wait for a lock in vain; all that comes before is then done.
+        return len(partitions.make(session, sample_days=task.settings.retention_days))
+
+
+def _drop_partitions(task: SensusTask) -> int:
     with task.transaction() as session:
         upkeep.wait_briefly(session)
-        dropped = partitions.drop(session, sample_days=days, score_days=settings.score_retention_days)
-    packed = packing.pack(task.database, until=packs_until)
-    log.info("house_kept", made=len(made), dropped=len(dropped), packed=len(packed), **forgotten)
+        dropped = partitions.drop(
+            session, sample_days=task.settings.retention_days, score_days=task.settings.score_retention_days
+        )
+    return len(dropped)
 
 
-def _forget(task: SensusTask, kind: upkeep.Kind, days: int, until: float) -> int:
+def _forget_runs(task: SensusTask) -> int:
+    with task.transaction() as session:
+        return runs.forget_old(session, days=_RUNS_KEPT_DAYS)
+
+
+def _forget_models(task: SensusTask) -> int:
+    with task.transaction() as session:
+        return models.forget_old(session, keep=_MODELS_KEPT)
+
+
+def _pack(task: SensusTask, *, until: float) -> int:
+    return len(packing.pack(task.database, until=until))
+
+
+def _forget(task: SensusTask, *, kind: upkeep.Kind, until: float) -> int:
     """Portion by portion, each its own transaction; what time is left for tomorrow's run is no loss."""
+    days = task.settings.retention_days
+    if kind == "audit":
+        days = max(days, upkeep.AUDIT_DAYS)
     total = 0
     while time.monotonic() < until:
         with task.transaction() as session:
@@ -137,8 +170,7 @@ def _relay(task: SensusTask) -> int:
 
 
 def _series(task: SensusTask) -> int:
-    with task.transaction() as session:
-        noted = arrivals.all_notes(session)
+    noted = arrivals.all_notes(task.transaction)
     metrics.samples_late.inc(noted.late)
     if _queued(task, "anomaly") > SERIES_A_SWEEP // SERIES_A_MESSAGE:
         return 0

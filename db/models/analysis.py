@@ -95,7 +95,16 @@ class AnalysisResult(Base):
         ),
         Index("idx_analysis_unfinished", "id", postgresql_where=text("status IN ('pending', 'running')")),
         Index("idx_analysis_claimed_by", "claimed_by", postgresql_where=text("claimed_by IS NOT NULL")),
-        Index("idx_analysis_evidence_only", "id", postgresql_where=text("outcome = 'evidence_only'")),
+        # Without those of single alerts, which are made for every one of them and never replaced.
+        Index(
+            "idx_analysis_replaceable",
+            "id",
+            postgresql_where=text(
+                "outcome = 'evidence_only' AND status = 'done' AND (incident_id IS NOT NULL OR automatic IS false)"
+            ),
+        ),
+        # For the series that go: their anomalies go with them.
+        Index("idx_analysis_series_id", "series_id", postgresql_where=text("series_id IS NOT NULL")),
         Index("idx_analysis_incident_id", "incident_id", "id", postgresql_where=text("incident_id IS NOT NULL")),
         Index(
             "uq_analysis_incident",

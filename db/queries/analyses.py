@@ -281,7 +281,12 @@ def waiting(session: Session, *, limit: int, older_than_s: float) -> list[int]:
 
 def replaceable(session: Session, *, limit: int) -> list[int]:
     """Analyses that have an answer without a model only and may have a better one, newest first."""
-    return list(session.scalars(select(_A.id).where(_replaceable(), _FREE).order_by(_A.id.desc()).limit(limit)))
+    return list(session.scalars(replaceable_query(limit)))
+
+
+def replaceable_query(limit: int) -> Select[int]:
+    """The statement behind it."""
+    return select(_A.id).where(_replaceable(), _FREE).order_by(_A.id.desc()).limit(limit)
 
 
 def give_up(session: Session, *, reason: str) -> list[int]:
@@ -316,6 +321,8 @@ def _replaceable() -> ColumnElement[bool]:
         _A.analysis_type == LLM,
         _A.status == "done",
         _A.outcome == "evidence_only",
+        # As the index has it.
+        or_(_A.incident_id.is_not(None), _A.automatic.is_(False)),
         _A.failures < MOST_FAILURES,
         or_(of_incident, of_person),
     )

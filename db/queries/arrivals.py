@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
 
 from db import direct
 from db.direct import Bigints, Within
 
 # Requests with at most ten thousand samples each: so many are noted well within the time of a statement.
 PORTION = 50
+
+Transaction = Callable[[], AbstractContextManager[Session]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +48,15 @@ def note(within: Within, *, portion: int = PORTION) -> Noted:
     )
 
 
-def all_notes(within: Within) -> Noted:
-    """The same for all that is there now."""
+def all_notes(transaction: Transaction) -> Noted:
+    """The same for all that is there now, each portion in a transaction of its own.
+
+    Rows are locked in order within a portion only, so two that held several would wait for each other for ever.
+    """
     requests, late, series_ids = 0, 0, set[int]()
     while True:
-        noted = note(within)
+        with transaction() as session:
+            noted = note(session)
         requests, late, series_ids = requests + noted.requests, late + noted.late, series_ids | set(noted.series_ids)
         if noted.requests < PORTION:
             return Noted(requests, late, tuple(sorted(series_ids)))

@@ -119,7 +119,7 @@ _END = text(
         CROSS JOIN LATERAL (
             SELECT COALESCE(rtrim(a.extra -> 'webhook' ->> 'externalURL', '/') = ANY(CAST(:urls AS text[])), false)
         ) webhook (is_its)
-        WHERE a.status <> 'resolved'
+        WHERE a.status IN ('firing', 'stale')
           AND GREATEST(a.last_received_at, l.listed_at) < :previous
           AND (is_its OR l.listed_at >= a.last_received_at OR (l.alert_id IS NOT NULL AND a.extra ? 'webhook'))
           AND (

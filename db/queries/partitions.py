@@ -16,6 +16,7 @@ WEEKS_AHEAD = 4
 # A challenger is compared with the champion within a day; two weeks of its figures show how it came out.
 SHADOW_DAYS = 14
 TABLES = (samples, scores, shadow_scores)
+_LOCK = 0x53656E73_0031
 _NAME = re.compile(r"^(?:samples|scores|shadow_scores)_p(\d{8})$")
 
 
@@ -26,16 +27,20 @@ def make(session: Session, *, sample_days: int, now: datetime | None = None) -> 
     """
     now = now or times.now()
     made: list[str] = []
+    # Two that make the same would fail by each other.
+    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     for table in TABLES:
         there = {name for name, _ in existing(session, table)}
         for week in _weeks(now - timedelta(days=sample_days), now + timedelta(weeks=WEEKS_AHEAD)):
             name = f"{table.name}_p{week:%Y%m%d}"
             if name in there:
                 continue
-            # Names and bounds come from a date of ours, never from a caller.
+            # Names and bounds come from a date of ours, never from a caller.  Made by itself and then attached, because
+            # PARTITION OF would wait for whoever reads the table, and all who store and read would wait behind it.
+            session.execute(text(f"CREATE TABLE {name} (LIKE {table.name} INCLUDING ALL)"))
             session.execute(
                 text(
-                    f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table.name} "
+                    f"ALTER TABLE {table.name} ATTACH PARTITION {name} "
                     f"FOR VALUES FROM ('{week}T00:00:00Z') TO ('{week + timedelta(days=7)}T00:00:00Z')"
                 )
             )

@@ -14,7 +14,7 @@ from sqlalchemy import ClauseElement, TextClause, text
 from sqlalchemy.orm import Session
 
 from db.models.analysis import ANOMALY, LLM
-from db.queries import alert_reads, analysis_reads, model_reads, sample_reads, series_reads
+from db.queries import alert_reads, analyses, analysis_reads, model_reads, sample_reads, series_reads
 from db.queries.alert_reads import AlertFilter
 from db.queries.analysis_reads import AnomalyFilter
 from db.queries.labels import Matcher
@@ -53,6 +53,10 @@ _ANALYSES = (
     "ai_analysis_results (analysis_type, alert_id)",
     "SELECT 'llm_analysis', id FROM alerts WHERE id % 50 = 0",
 )
+_ANSWERED_ALERTS = (
+    "ai_analysis_results (analysis_type, alert_id, status, outcome, automatic)",
+    "SELECT 'llm_analysis', id, 'done', 'evidence_only', true FROM alerts WHERE id % 10 = 0",
+)
 _ANOMALIES = (
     "ai_analysis_results (analysis_type, series_id, sample_at, score, analysis_data)",
     """
@@ -67,7 +71,7 @@ def filled(servers: PrivateServers, template: str) -> Iterator[Session]:
     url = servers.new_database(template)
     plain = url.replace("postgresql+psycopg", "postgresql")
     with psycopg.connect(plain, autocommit=True) as reader, psycopg.connect(plain, autocommit=True) as writer:
-        for into, rows in (*_ROWS.items(), _ANALYSES, _ANOMALIES, _ANALYSES):
+        for into, rows in (*_ROWS.items(), _ANALYSES, _ANOMALIES, _ANALYSES, _ANSWERED_ALERTS):
             _copy(reader, writer, into, rows)
         writer.execute("VACUUM ANALYZE")
     database = Database(url, statement_timeout_ms=0)
@@ -201,3 +205,7 @@ def test_scores_are_read_in_order_as_far_as_the_page_goes(filled: Session) -> No
 
 def test_versions_are_read_without_their_bytes(filled: Session) -> None:
     assert "artifact" not in str(model_reads.newest_first_query(limit=10))
+
+
+def test_what_may_be_replaced_is_found_without_a_look_at_what_never_is(filled: Session) -> None:
+    assert_by_index(nodes(filled, analyses.replaceable_query(20)), most_rows=100)

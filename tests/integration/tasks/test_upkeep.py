@@ -143,6 +143,38 @@ def test_a_series_goes_with_its_last_sample(worker: Settings, session: Session, 
     assert set(session.scalars(select(Series.id))) == {still, 3}
 
 
+def test_trouble_with_one_part_of_the_house_is_not_anothers(
+    worker: Settings, session: Session, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> int:
+        raise RuntimeError("out of paper")
+
+    monkeypatch.setattr("db.queries.upkeep.forget", broken)
+    session.execute(
+        text("CREATE TABLE samples_p20200106 PARTITION OF samples FOR VALUES FROM ('2020-01-06Z') TO ('2020-01-13Z')")
+    )
+    with database.transaction() as mine:
+        runs.start(mine, "train", requested_by="x", request_id=None)
+    session.execute(update(TaskRun).values(created_at=times.now() - timedelta(days=100), state="done"))
+    keep_house()
+    assert session.scalar(text("SELECT to_regclass('samples_p20200106')")) is None
+    assert session.scalar(select(func.count(TaskRun.id))) == 0
+
+
+def test_who_reads_samples_does_not_hold_up_who_makes_their_weeks(
+    worker: Settings, session: Session, database: Database
+) -> None:
+    name = f"samples_p{times.now() + timedelta(weeks=4) - timedelta(days=times.now().weekday()):%Y%m%d}"
+    session.execute(text(f"DROP TABLE {name}"))
+    with database.transaction() as reader:
+        reader.execute(text("SELECT FROM samples LIMIT 1"))
+        keep_house()
+        assert session.scalar(text("SELECT to_regclass(:name)"), {"name": name}) is not None
+    # It is one of the others in all that it has.
+    indexes = text("SELECT count(*) FROM pg_index WHERE indrelid = CAST(:name AS regclass) AND indisvalid")
+    assert session.scalar(indexes, {"name": name}) == session.scalar(indexes, {"name": "samples"})
+
+
 def test_a_series_that_is_being_scored_or_written_is_left_alone(
     worker: Settings, database: Database, session: Session, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
