@@ -31,15 +31,17 @@ _RAW = """
     ORDER BY wanted.position, found.timestamp LIMIT :most
 """
 
-# sum / count, because avg keeps a sum of squares that overflows at a value of 1e155.
-_AVERAGED = """
+# avg keeps a sum of squares that overflows at a value of 1e155, and a sum overflows at two of 1e308, which some
+# exporters write for "no limit".  A power of two costs no digit.
+MEAN = "sum(value / 1048576) / count(*) * 1048576"
+_AVERAGED = f"""
     SELECT series_id, date_bin(make_interval(secs => :step_s), timestamp, 'epoch') AS bucket,
-           sum(value) / count(*) AS mean
+           {MEAN} AS mean
     FROM samples
     WHERE series_id = ANY(CAST(:series_ids AS bigint[])) AND timestamp BETWEEN :start AND :end
     GROUP BY series_id, bucket
     ORDER BY array_position(CAST(:series_ids AS bigint[]), series_id), bucket LIMIT :most
-"""
+"""  # noqa: S608 (only constants of this module are put together)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from db.queries.sample_reads import MEAN
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesOfPlace:
@@ -42,15 +44,15 @@ _SERIES = text(
     """
 )
 _SAMPLES = text(
-    """
+    f"""
     SELECT wanted.id, array_agg(found.bin ORDER BY found.bin), array_agg(found.mean ORDER BY found.bin)
     FROM unnest(CAST(:ids AS bigint[])) AS wanted (id) CROSS JOIN LATERAL (
-        SELECT floor(extract(epoch FROM timestamp) / :step) * :step AS bin, sum(value) / count(*) AS mean
+        SELECT floor(extract(epoch FROM timestamp) / :step) * :step AS bin, {MEAN} AS mean
         FROM samples WHERE series_id = wanted.id AND timestamp >= :since AND timestamp < :until
         GROUP BY bin
     ) found
     GROUP BY wanted.id ORDER BY wanted.id
-    """
+    """  # noqa: S608 (only constants of this module and its neighbour are put together)
 )
 
 

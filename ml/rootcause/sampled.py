@@ -72,5 +72,5 @@ def _cell_medians(cells: NDArray[np.int64], values: FloatArray, count: int) -> F
     order = np.lexsort((values, cells))
     cells, values = cells[order], values[order]
     names, starts, sizes = np.unique(cells, return_index=True, return_counts=True)
-    found[names] = (values[starts + (sizes - 1) // 2] + values[starts + sizes // 2]) / 2
+    found[names] = values[starts + (sizes - 1) // 2] / 2 + values[starts + sizes // 2] / 2
     return found

@@ -108,6 +108,18 @@ def test_the_broken_service_is_the_first_suspect_though_its_caller_shouts(
     assert "mailer" not in [suspect["service"] for suspect in told["suspects"][:3]], "nobody of the incident calls it"
 
 
+def test_a_limit_that_an_exporter_tells_as_the_largest_number_is_no_trouble(
+    database: Database, writer: FlaskClient, sent: Sent, session: Session
+) -> None:
+    now = system(database, writer, broken="orders-db")
+    endless = [(now - timedelta(seconds=place), 1.7e308) for place in range(120)]
+    store_samples(database, endless, "memory_limit_bytes", {"service": "orders-db"})
+    alerts_of(writer, ["web", "checkout"])
+    incident = settled(session)
+    assert incident.suspects[0]["service"] == "orders-db"
+    assert incident.suspects[0]["metric"] != "memory_limit_bytes"
+
+
 def test_a_change_of_the_suspect_is_evidence_beside_it(
     database: Database, writer: FlaskClient, sent: Sent, session: Session
 ) -> None:
