@@ -66,6 +66,8 @@ class Database:
             max_overflow=POOL_MOST - POOL_KEPT,
             pool_recycle=CONNECTION_LIFE_S,
             pool_timeout=pool_wait_s,
+            # What people wrote, and hashes of what they know, have no place in a log.
+            hide_parameters=True,
             connect_args={
                 "application_name": application,
                 "connect_timeout": CONNECT_TIMEOUT_S,

@@ -14,6 +14,8 @@ _MICROSECOND = timedelta(microseconds=1)
 _SURPLUS_FRACTION = re.compile(r"(\.\d{6})\d+")
 _MAX_EPOCH_S = 253_402_300_799.0  # 9999-12-31T23:59:59Z, the last second a datetime can hold
 
+_LONGEST = 64
+
 
 class BadTime(ValueError):
     """The text or number is not a time that can be stored."""
@@ -25,7 +27,7 @@ def parse(value: object) -> datetime:
     A time without an offset is UTC.  Raises BadTime.
     """
     if isinstance(value, str):
-        return _from_text(value.strip())
+        return _from_text(_short(value))
     return from_microseconds(parse_microseconds(value))
 
 
@@ -36,7 +38,7 @@ def parse_microseconds(value: object) -> int:
     if isinstance(value, int | float):
         return _microseconds(float(value))
     if isinstance(value, str):
-        return to_microseconds(_from_text(value.strip()))
+        return to_microseconds(_from_text(_short(value)))
     raise BadTime("a time is ISO 8601 text or Unix seconds")
 
 
@@ -71,6 +73,14 @@ def _microseconds(seconds: float) -> int:
     # Split before it is multiplied: the product alone would cost the last microsecond after the year 2106.
     fraction, whole = math.modf(seconds)
     return int(whole) * 1_000_000 + round(fraction * 1_000_000)
+
+
+def _short(text: str) -> str:
+    stripped = text.strip()
+    # What is read is remembered, so a caller must not choose how much.
+    if len(stripped) > _LONGEST:
+        raise BadTime(f"a time has at most {_LONGEST} characters")
+    return stripped
 
 
 # The alerts of one webhook began together, and end at the same zero.

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from sensus.errors import ConfigurationError
 from sensus.runtime import probes
 from sensus.runtime.names import NAMES, QUEUES
 from sensus.settings import Settings
@@ -201,6 +202,9 @@ def _flower(stack: Stack) -> ProcessSpec:
         f"--port={stack.flower_port}",
         "--logging=ERROR",  # it warns of each worker that is still starting
     )
+    if "," in stack.flower_password:
+        # It would take what stands before the comma for the whole.
+        raise ConfigurationError("Flower takes no password with a comma; set another SENSUS_ADMIN_PASSWORD")
     # By the environment, since a list of processes is open to everybody.
     login = f"{FLOWER_USER}:{stack.flower_password}"
     return _ours(

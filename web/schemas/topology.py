@@ -83,8 +83,7 @@ class Given:
 
 def read(body: bytes) -> Given:
     """The edges of a body.  Raises Unreadable when it is no JSON, Invalid when an edge is not as it must be."""
-    bodies.open_json(body)
-    given = msgspec.json.decode(body)
+    given = bodies.read_json(body)
     replace = isinstance(given, dict) and given.get("replace") is True
     edges: dict[Edge, None] = {}
     for path, item in _items(given):

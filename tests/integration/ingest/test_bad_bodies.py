@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-PATHS = ("/api/v1/alerts", "/api/v1/metrics", "/api/v1/events")
+PATHS = ("/api/v1/alerts", "/api/v1/metrics", "/api/v1/events", "/api/v1/topology", "/api/v1/events/argocd")
 
 
 UNREADABLE = (
@@ -52,6 +52,13 @@ def test_what_is_no_json_object_or_list_is_unreadable(writer: FlaskClient, path:
         assert answer.status_code == 400, (body[:40], answer.text)
         assert answer.get_json()["code"] == 400
         assert answer.get_json()["request_id"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/topology", "/api/v1/events/argocd"])
+def test_a_number_that_no_machine_holds_is_told_where_everything_is_opened(writer: FlaskClient, path: str) -> None:
+    answer = writer.post(path, data=b'{"edges": [], "x": 1e999}', content_type="application/json")
+    assert answer.status_code == 400, answer.text
+    assert "out of range" in answer.get_json()["message"]
 
 
 def test_five_megabytes_are_too_large(writer: FlaskClient) -> None:

@@ -230,7 +230,7 @@ def test_a_sync_that_goes_on_is_no_change_yet(writer: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["github", "gitlab", "argocd"])
-@pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"[]", 422), (b"", 400)])
+@pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"[]", 422), (b"", 400), (b'{"a": 1e999}', 400)])
 def test_what_is_no_object_is_refused(writer: FlaskClient, path: str, body: bytes, status: int) -> None:
     answer = writer.post(f"/api/v1/events/{path}", data=body, content_type="application/json")
     assert answer.status_code == status, answer.text

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sensus.errors import ConfigurationError
 from sensus.runtime.processes import Stack, process_table
 
 SECRETS = ("broker-secret", "database-secret", "flower-secret", "jwt-secret")
@@ -89,6 +90,11 @@ def test_a_long_training_and_a_slow_chat_server_leave_a_process_for_what_can_not
     (worker,) = (spec for spec in process_table(stack) if spec.name == "worker-maintenance")
 
     assert "--concurrency=3" in worker.command
+
+
+def test_flower_takes_no_password_of_which_it_would_take_a_part(stack: Stack) -> None:
+    with pytest.raises(ConfigurationError, match="comma"):
+        process_table(replace(stack, flower_password="pass,word"))
 
 
 def test_flower_asks_for_the_password_and_listens_on_loopback_only(stack: Stack) -> None:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, cast
 
-import msgspec
-
 from db.queries.events import NewEvent
 from sensus import times
 from sensus.storable import LABEL_VALUE_BYTES
@@ -59,9 +57,10 @@ class Change:
 
 def opened(body: bytes) -> dict[str, Any]:
     """The JSON object in a body.  Raises Unreadable, or Invalid when it is a list."""
-    if isinstance(bodies.open_json(body), list):
+    given = bodies.read_json(body)
+    if isinstance(given, list):
         raise bodies.invalid({"body": "must be an object"})
-    return cast(dict[str, Any], msgspec.json.decode(body))
+    return cast(dict[str, Any], given)
 
 
 def event(change: Change, *, sender: str, received_at: datetime) -> NewEvent:
