@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
@@ -347,10 +347,10 @@ class Settings(BaseSettings):
         return self.direct_url() or self.require_database_url()
 
     def require_redis_url(self) -> str:
-        """The address of Redis.  Raises ConfigurationError when none is set."""
+        """The address of Redis, by TLS with a proof of who is there.  Raises ConfigurationError when none is set."""
         if self.redis_url is None:
             raise ConfigurationError("SENSUS_REDIS_URL is not set; set it, or use `sensus up`, which brings its own")
-        return _with_password(self.redis_url, self.redis_password)
+        return _verifying(_with_password(self.redis_url, self.redis_password))
 
     def llm_models(self) -> tuple[str, ...]:
         """The models that may be asked, the preferred one first."""
@@ -498,6 +498,14 @@ def _with_password(url: SecretStr, password: SecretStr | None) -> str:
         return url.get_secret_value()
     user, _, host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{user}:{quote(password.get_secret_value(), safe='')}@{host}"))
+
+
+def _verifying(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "rediss" or "ssl_cert_reqs" in parse_qs(parts.query):
+        return url
+    # Celery would take anybody's certificate; redis-py asks for a good one anyway.
+    return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, "ssl_cert_reqs=required")))))
 
 
 def _refuse_unknown(environment: Mapping[str, str | None]) -> None:

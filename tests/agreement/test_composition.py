@@ -152,9 +152,9 @@ def test_networks_keep_apart_what_need_not_meet() -> None:
     assert all(on[name] - inner for name in SERVICES if "ports" in SERVICES[name]), "inner networks publish nothing"
 
 
-def test_the_api_believes_the_addresses_of_the_proxy_network_and_no_others() -> None:
+def test_the_api_believes_the_addresses_of_the_proxy_network_and_those_it_is_told() -> None:
     subnet = COMPOSED["networks"]["proxy"]["ipam"]["config"][0]["subnet"]
-    assert SERVICES["api"]["environment"]["SENSUS_TRUSTED_PROXIES"] == subnet
+    assert SERVICES["api"]["environment"]["SENSUS_TRUSTED_PROXIES"] == subnet + ",${SENSUS_TRUSTED_PROXIES:-}"
     default = re.fullmatch(r"\$\{PROXY_SUBNET:-(.+)\}", subnet)
     assert default is not None
     assert ipaddress.ip_network(default.group(1)).is_private

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
+import kombu
 import pytest
 
 from sensus import settings
@@ -106,9 +108,24 @@ def test_the_password_of_the_database_may_come_by_itself(
 
 @pytest.mark.parametrize(
     ("url", "whole"),
-    [("rediss://redis:6379/0", "rediss://:w%3Ard@redis:6379/0"), ("redis://u@r/0", "redis://u:w%3Ard@r/0")],
+    [("redis://redis:6379/0", "redis://:w%3Ard@redis:6379/0"), ("redis://u@r/0", "redis://u:w%3Ard@r/0")],
 )
 def test_the_password_of_redis_may_come_by_itself(monkeypatch: pytest.MonkeyPatch, url: str, whole: str) -> None:
     monkeypatch.setenv("SENSUS_REDIS_URL", url)
     monkeypatch.setenv("SENSUS_REDIS_PASSWORD", "w:rd")
     assert settings.load().require_redis_url() == whole
+
+
+@pytest.mark.parametrize(
+    ("query", "verify"),
+    [
+        ("", ssl.CERT_REQUIRED),
+        ("?ssl_ca_certs=/etc/redis-ca.pem", ssl.CERT_REQUIRED),
+        ("?ssl_cert_reqs=none", ssl.CERT_NONE),
+    ],
+)
+def test_redis_by_tls_has_to_prove_who_it_is_to_celery_too(
+    monkeypatch: pytest.MonkeyPatch, query: str, verify: ssl.VerifyMode
+) -> None:
+    monkeypatch.setenv("SENSUS_REDIS_URL", f"rediss://redis:6379/0{query}")
+    assert kombu.Connection(settings.load().require_redis_url()).ssl["ssl_cert_reqs"] is verify
