@@ -15,7 +15,8 @@ random() {
 
 keep() {
     if [ ! -s "$folder/$1" ]; then
-        printf '%s\n' "$2" >"$folder/$1"
+        # Without the end of a line: in a cluster somebody may take the file as it is.
+        printf %s "$2" >"$folder/$1"
         chmod 444 "$folder/$1"
         echo "made $folder/$1"
     fi

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +14,13 @@ from flask import Flask
 import sensus
 from celery_config import QUEUES
 from ops.kubernetes import rules
-from sensus import settings
+from sensus import reporting, settings
 from sensus.runtime.names import OURS
 from sensus.settings import Settings
 from tests.kubernetes.manifests import (
     NAMESPACE,
     OVERLAYS,
+    ROOT,
     Overlay,
     composition,
     containers,
@@ -57,13 +59,18 @@ def test_every_process_is_that_of_the_composition(found: Overlay) -> None:
         service = composition()[component]
         assert container["args"] == service["command"], component
         assert container["image"] == service["image"], component
-        told, there = environment(container), service["environment"]
+        (secrets,) = (volume["secret"] for volume in pod(workload)["volumes"] if "secret" in volume)
+        told, keys = environment(container), {item["key"] for item in secrets["items"]}
+        if (found.name, component) == ("managed", ONE_SHOT):
+            # Servers of our own make this role with their database.
+            assert told.pop("SENSUS_REPORTING_PASSWORD_FILE") == "/run/secrets/reporting_password"
+            keys.remove("reporting_password")
+        there = service["environment"]
         for name, value in told.items():
             assert there[name] == value, f"{component}: {name}"
         expected = {name for name in there if name.endswith("_FILE") or name == "SENSUS_METRICS_PORT"}
         assert set(told) == expected, component
-        (secrets,) = (volume["secret"] for volume in pod(workload)["volumes"] if "secret" in volume)
-        assert {item["key"] for item in secrets["items"]} == set(service["secrets"]), component
+        assert keys == set(service["secrets"]), component
         memory = container["resources"]["limits"]["memory"]
         assert mebibytes(memory) == mebibytes(service["mem_limit"].upper() + "i"), component
 
@@ -201,6 +208,54 @@ def test_the_ingress_shows_what_the_api_has_and_hides_what_tells_of_the_installa
 
     routes = {each.rule for each in app.url_map.iter_rules()}
     assert {route for route in routes if not served(route)} == HIDDEN
+
+
+def test_the_ingress_takes_what_nginx_of_the_composition_takes() -> None:
+    (ingress,) = overlay("complete").of("Ingress")
+    allowed = ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"]
+    assert f"client_max_body_size {allowed};" in (ROOT / "ops/docker/nginx/sensus.conf").read_text("utf-8")
+    assert mebibytes(allowed.upper() + "i") * 2**20 > DEFAULTS["max_body_bytes"]
+
+
+def test_who_looks_at_the_database_by_a_role_has_somebody_who_makes_it(found: Overlay) -> None:
+    exporters = [
+        each
+        for each in found.of("Deployment")
+        if any(reporting.ROLE in environment(container).values() for container in containers(each))
+    ]
+    configs = [each for each in found.of("ConfigMap") if "grafana_datasource" in each["metadata"].get("labels", {})]
+    datasources = [each for each in configs if f"user: {reporting.ROLE}" in str(each["data"])]
+    assert (len(exporters), len(datasources)) == {"standard": (0, 0), "complete": (1, 1), "managed": (1, 0)}[found.name]
+    with_the_database = any(
+        f"CREATE ROLE {reporting.ROLE} LOGIN" in str(each["data"])
+        for each in found.of("ConfigMap")
+        if each["metadata"]["name"].startswith("postgres-init-")
+    )
+    (job,) = found.of("Job")
+    when_asked = any("SENSUS_REPORTING_PASSWORD_FILE" in environment(each) for each in containers(job))
+    assert with_the_database or when_asked
+
+
+def test_dashboards_are_those_of_the_composition() -> None:
+    configs = overlay("complete").of("ConfigMap")
+    labelled = [each for each in configs if each["metadata"].get("labels", {}).get("grafana_dashboard") == "1"]
+    committed = {path.name: path.read_text("utf-8") for path in (rules.OPS / "grafana/dashboards").iterdir()}
+    assert {name: text for each in labelled for name, text in each["data"].items()} == committed
+    assert len(labelled) == len(committed), "one object for each"
+    for each in labelled:
+        assert set(each["data"]) == {f"{each['metadata']['name']}.json"}, "a hash would leave the one before beside it"
+
+
+def test_the_database_of_the_dashboards_is_that_of_the_composition() -> None:
+    found = overlay("complete")
+    (there,) = yaml.safe_load(found.named("ConfigMap", "sensus-datasource")["data"]["sensus.yaml"])["datasources"]
+    file = rules.OPS / "grafana/provisioning/datasources/sensus.yml"
+    text = string.Template(file.read_text("utf-8")).safe_substitute(composition()["grafana"]["environment"])
+    _, expected = yaml.safe_load(text)["datasources"]
+    host, _, port = expected["url"].partition(":")
+    assert int(port) in {each["port"] for each in found.named("Service", host)["spec"]["ports"]}
+    # By its full name, since Grafana is in another namespace.
+    assert there == {**expected, "url": f"{host}.{NAMESPACE}.svc:{port}"}
 
 
 def test_the_rules_are_those_of_prometheus(found: Overlay) -> None:

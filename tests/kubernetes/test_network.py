@@ -24,6 +24,8 @@ WITH_SERVERS = tuple(name for name in OVERLAYS if name != "managed")
 LET_IN = {"sensus-access": "true"}
 TABLES = ("prepare", "api", "worker-anomaly", "worker-llm", "worker-maintenance")
 MESSAGES = (*TABLES, "beat", "flower")
+# Those that a request or a message passes through.
+TRACED = ("api", "worker-anomaly", "worker-llm", "worker-maintenance")
 
 
 @pytest.fixture(params=OVERLAYS)
@@ -72,12 +74,39 @@ def test_each_process_reaches_what_it_needs_and_no_more(name: str) -> None:
 def test_the_model_is_asked_by_those_who_need_it() -> None:
     found = overlay("complete")
     model = found.named("Deployment", "ollama")
+    assert may(found, found.named("Deployment", "blackbox-exporter"), model)
     (outside,) = (each for each in found.of("NetworkPolicy") if each["metadata"]["name"] == "outside")
     for component in MESSAGES:
         asks = "model" in composition()[component]["networks"]
         assert may(found, of_component(found, component), model) == asks, component
         chosen = matches(outside["spec"]["podSelector"], pod_labels(of_component(found, component)))
         assert chosen == asks, f"the model may be outside for {component}"
+
+
+def test_what_is_told_to_servers_of_other_namespaces_leaves(found: Overlay) -> None:
+    for component in MESSAGES:
+        workload = of_component(found, component)
+        assert _leaves(found, workload, LET_IN, 4318) == (component in TRACED), f"traces of {component}"
+        assert _leaves(found, workload, LET_IN, 9093) == (component == "worker-maintenance"), component
+        assert not _leaves(found, workload, {}, 4318), component
+
+
+@pytest.mark.parametrize("name", WITH_SERVERS)
+def test_of_other_namespaces_grafana_alone_reaches_the_database(name: str) -> None:
+    found = overlay(name)
+    peers = [
+        peer
+        for policy in found.of("NetworkPolicy")
+        if matches(policy["spec"]["podSelector"], pod_labels(found.named("StatefulSet", "postgres")))
+        for rule in policy["spec"].get("ingress", ())
+        for peer in rule["from"]
+        if "namespaceSelector" in peer
+    ]
+    grafana = {
+        "namespaceSelector": {"matchLabels": LET_IN},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "grafana"}},
+    }
+    assert peers == ([grafana] if name == "complete" else [])
 
 
 def test_servers_reach_nobody(found: Overlay) -> None:
@@ -98,7 +127,7 @@ def test_other_namespaces_reach_the_api_and_figures_with_the_label_alone(found: 
 
 def test_a_managed_server_is_reached_by_its_address() -> None:
     found = overlay("managed")
-    for policy, port in (("to-postgres", 5432), ("to-redis", 6379)):
+    for policy, port in (("to-postgres", 5432), ("to-redis", 6379), ("to-model", 11434)):
         (rule,) = found.named("NetworkPolicy", policy)["spec"]["egress"]
         assert rule["ports"] == [{"port": port}]
         assert [list(peer) for peer in rule["to"]] == [["ipBlock"]]
@@ -145,11 +174,25 @@ def _lets_in(
             for peer in rule["from"]:
                 if namespace is None and source is not None and on_port and _is_peer(peer, pod_labels(source)):
                     return True
-                if namespace is not None and "namespaceSelector" in peer:
-                    selector: dict[str, Any] = peer["namespaceSelector"]
-                    if matches(selector, namespace):
-                        return True
+                if namespace is not None and _is_namespace(peer, namespace):
+                    return True
     return False
+
+
+def _leaves(found: Overlay, source: Object, namespace: Mapping[str, str], port: int) -> bool:
+    """Whether a workload's policies let it out to this port of all pods of a namespace with these labels."""
+    return any(
+        _is_namespace(peer, namespace) and {"port": port} in rule["ports"]
+        for policy in found.of("NetworkPolicy")
+        if matches(policy["spec"]["podSelector"], pod_labels(source))
+        for rule in policy["spec"].get("egress", ())
+        for peer in rule["to"]
+    )
+
+
+def _is_namespace(peer: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Whether a peer of a policy means all pods of a namespace with these labels."""
+    return "namespaceSelector" in peer and "podSelector" not in peer and matches(peer["namespaceSelector"], labels)
 
 
 def _is_peer(peer: Mapping[str, Any], labels: Mapping[str, str]) -> bool:

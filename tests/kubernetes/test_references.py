@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -35,11 +37,23 @@ def found(request: pytest.FixtureRequest) -> Overlay:
 
 
 @pytest.fixture(scope="module")
-def secret_keys(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The keys of the Secret `sensus`, which is made of the files of `make secrets`."""
+def secret(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The data of the Secret `sensus`, which is made of the files of `make secrets`."""
     folder = tmp_path_factory.mktemp("secrets")
     subprocess.run(["sh", ROOT / "ops/docker/secrets.sh", folder], check=True, capture_output=True)
-    return {path.name for path in folder.iterdir()}
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def secret_keys(secret: dict[str, str]) -> set[str]:
+    return set(secret)
+
+
+def test_a_secret_is_what_it_says_and_nothing_more(secret: dict[str, str]) -> None:
+    """KEDA and a container's environment take a key as it is: the end of a line would be a part of the password."""
+    for key, value in secret.items():
+        assert value.strip(), key
+        assert value == value.strip() or key.startswith("tls_"), key
 
 
 def test_no_two_objects_have_one_name_and_all_are_in_one_namespace(found: Overlay) -> None:
@@ -127,7 +141,14 @@ def test_no_config_lies_about_unused(found: Overlay) -> None:
     for config in found.of("ConfigMap"):
         labels = config["metadata"].get("labels", {})
         # A sidecar of Grafana looks for those by their label.
-        assert found.text.count(config["metadata"]["name"]) > 1 or "grafana_dashboard" in labels, name_of(config)
+        is_found = {"grafana_dashboard", "grafana_datasource"} & set(labels)
+        assert found.text.count(config["metadata"]["name"]) > 1 or is_found, name_of(config)
+
+
+def test_every_object_can_be_applied(found: Overlay) -> None:
+    """`kubectl apply` writes the object into an annotation of itself, and all annotations together have a limit."""
+    for each in found.objects:
+        assert len(json.dumps(each).encode()) < 256 * 1024, name_of(each)
 
 
 def test_every_file_that_a_process_is_told_of_is_mounted(found: Overlay) -> None:
@@ -197,6 +218,11 @@ def test_figures_are_looked_for_where_they_are_shown(found: Overlay) -> None:
         service, namespace, _ = name.split(".")
         assert namespace == NAMESPACE
         assert int(port) in {each["port"] for each in found.named("Service", service)["spec"]["ports"]}
+        for url in probe["spec"]["targets"]["staticConfig"]["static"]:
+            asked = urlsplit(url)
+            assert asked.hostname is not None
+            assert asked.port in {each["port"] for each in found.named("Service", asked.hostname)["spec"]["ports"]}
+    assert ("blackbox-exporter" in found.text) == bool(list(found.of("Probe"))), "it has nobody to ask"
 
 
 def mebibytes(quantity: str) -> int:
