@@ -6,6 +6,7 @@ import re
 import string
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
@@ -33,6 +34,7 @@ from tests.kubernetes.manifests import (
 from tests.kubernetes.test_references import mebibytes
 
 ONE_SHOT = "prepare"
+WITH_GRAFANA = ("complete", "managed")
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 # By the name of the process: the setting of the port that it listens on.
 PORTS = {"web": "port", "flower": "flower_port"}
@@ -225,7 +227,7 @@ def test_who_looks_at_the_database_by_a_role_has_somebody_who_makes_it(found: Ov
     ]
     configs = [each for each in found.of("ConfigMap") if "grafana_datasource" in each["metadata"].get("labels", {})]
     datasources = [each for each in configs if f"user: {reporting.ROLE}" in str(each["data"])]
-    assert (len(exporters), len(datasources)) == {"standard": (0, 0), "complete": (1, 1), "managed": (1, 0)}[found.name]
+    assert (len(exporters), len(datasources)) == {"standard": (0, 0), "complete": (1, 1), "managed": (1, 1)}[found.name]
     with_the_database = any(
         f"CREATE ROLE {reporting.ROLE} LOGIN" in str(each["data"])
         for each in found.of("ConfigMap")
@@ -236,26 +238,37 @@ def test_who_looks_at_the_database_by_a_role_has_somebody_who_makes_it(found: Ov
     assert with_the_database or when_asked
 
 
-def test_dashboards_are_those_of_the_composition() -> None:
-    configs = overlay("complete").of("ConfigMap")
+@pytest.mark.parametrize("name", WITH_GRAFANA)
+def test_dashboards_are_those_of_the_composition(name: str) -> None:
+    configs = overlay(name).of("ConfigMap")
     labelled = [each for each in configs if each["metadata"].get("labels", {}).get("grafana_dashboard") == "1"]
     committed = {path.name: path.read_text("utf-8") for path in (rules.OPS / "grafana/dashboards").iterdir()}
-    assert {name: text for each in labelled for name, text in each["data"].items()} == committed
+    assert {file: text for each in labelled for file, text in each["data"].items()} == committed
     assert len(labelled) == len(committed), "one object for each"
     for each in labelled:
         assert set(each["data"]) == {f"{each['metadata']['name']}.json"}, "a hash would leave the one before beside it"
 
 
-def test_the_database_of_the_dashboards_is_that_of_the_composition() -> None:
-    found = overlay("complete")
-    (there,) = yaml.safe_load(found.named("ConfigMap", "sensus-datasource")["data"]["sensus.yaml"])["datasources"]
+@pytest.mark.parametrize("name", WITH_GRAFANA)
+def test_dashboards_ask_the_database_of_the_processes_as_those_of_the_composition_do(name: str) -> None:
+    found = overlay(name)
+    config = found.named("ConfigMap", "sensus-datasource")
+    assert config["metadata"]["labels"]["grafana_datasource"] == "1"
+    (there,) = yaml.safe_load(config["data"]["sensus.yaml"])["datasources"]
     file = rules.OPS / "grafana/provisioning/datasources/sensus.yml"
     text = string.Template(file.read_text("utf-8")).safe_substitute(composition()["grafana"]["environment"])
     _, expected = yaml.safe_load(text)["datasources"]
-    host, _, port = expected["url"].partition(":")
-    assert int(port) in {each["port"] for each in found.named("Service", host)["spec"]["ports"]}
+    (settings_there,) = (each for each in found.of("ConfigMap") if each["metadata"]["name"].startswith("settings-"))
+    database = urlsplit(settings_there["data"]["SENSUS_DATABASE_URL"])
+    assert database.hostname is not None
     # By its full name, since Grafana is in another namespace.
-    assert there == {**expected, "url": f"{host}.{NAMESPACE}.svc:{port}"}
+    host = database.hostname if "." in database.hostname else f"{database.hostname}.{NAMESPACE}.svc"
+    modes = parse_qs(database.query).get("sslmode", ["disable"])
+    assert there == {
+        **expected,
+        "url": f"{host}:{database.port}",
+        "jsonData": {**expected["jsonData"], "database": database.path[1:], "sslmode": modes[0]},
+    }
 
 
 def test_the_rules_are_those_of_prometheus(found: Overlay) -> None:
