@@ -6,10 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Literal
 
 from db.models.detection import Forecast
+from sensus import times
 
 HOUR = timedelta(hours=1)
+# A forecast is made anew when an hour is over, so one of a series that is there is not much older.
+_FRESH = 2 * HOUR
+Direction = Literal["above", "below"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +25,28 @@ class Crossing:
     reason: str | None = None
 
 
-def time_to(threshold: float, forecast: Forecast, hours: int, *, now: datetime) -> Crossing:
-    """When what is expected within so many hours first reaches the threshold, from whichever side.
+def time_to(
+    threshold: float, forecast: Forecast, hours: int, *, direction: Direction | None = None, now: datetime
+) -> Crossing:
+    """When what is expected within so many hours is first at the threshold or beyond it, seen in the direction.
 
-    Between the middles of the hours the expected value is taken to move evenly.
+    Without one it is that from the value that is known to the threshold. Between the middles of the hours the expected
+    value is taken to move evenly. A series of which nothing came since then says nothing of what is past.
     """
-    if forecast.level == threshold:
-        return Crossing(0.0)
-    rises = forecast.level < threshold
+    side = "above" if forecast.level > threshold else "below"
+    rises = side == "below" if direction is None else direction == "above"
+    fresh = now - forecast.known_at <= _FRESH
+    since = f"nothing of the series was scored since {times.isoformat(forecast.known_at)}"
+    if forecast.level == threshold or (forecast.level > threshold) == rises:
+        return Crossing(0.0) if fresh else Crossing(None, since)
     for (start, before), (end, after) in pairwise(_points(forecast, hours)):
         if (after >= threshold) if rises else (after <= threshold):
             share = (threshold - before) / (after - before)
-            return Crossing(max((start + share * (end - start) - now).total_seconds(), 0.0))
-    return Crossing(None, f"it is not expected to reach {threshold:g} within {hours} hours")
+            ahead_s = (start + share * (end - start) - now).total_seconds()
+            return Crossing(max(ahead_s, 0.0)) if fresh or ahead_s > 0 else Crossing(None, since)
+    if forecast.starts_at + hours * HOUR <= now:
+        return Crossing(None, since)
+    return Crossing(None, f"it is {side} {threshold:g} and not expected to reach it within {hours} hours")
 
 
 def _points(forecast: Forecast, hours: int) -> Iterator[tuple[datetime, float]]:

@@ -50,7 +50,7 @@ def _told(series: SeriesFound, row: Forecast | None, query: dict[str, Any], now:
     last = min(passed + query["horizon"], len(row.expected))
     crossing = Crossing(None)
     if "threshold" in query:
-        crossing = time_to(query["threshold"], row, last, now=now)
+        crossing = time_to(query["threshold"], row, last, direction=query.get("direction"), now=now)
     return {
         **of_series,
         "known_at": row.known_at,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields, validate
+from typing import Any, get_args
 
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from web.crossing import Direction
 from web.schemas.fields import Moment, Number
 from web.schemas.selection import SelectionSchema
 
@@ -24,6 +27,17 @@ class ForecastQuery(SelectionSchema):
     threshold = fields.Float(
         allow_nan=False, metadata={"description": "A value of which you want to know when it is reached"}
     )
+    direction = fields.String(
+        validate=validate.OneOf(get_args(Direction)),
+        metadata={
+            "description": "Where it is reached, at or `above` it or `below`; else on the other side of the value"
+        },
+    )
+
+    @validates_schema
+    def _of_a_threshold(self, data: dict[str, Any], **_: Any) -> None:
+        if "direction" in data and "threshold" not in data:
+            raise ValidationError("needs a threshold", "direction")
 
 
 class SeriesForecast(Schema):

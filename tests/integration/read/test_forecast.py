@@ -81,7 +81,35 @@ def test_hours_that_are_over_are_not_ahead(writer: FlaskClient, session: Session
     forecasts.keep(session, [NewForecast(series.id, long_ago, 0.0, long_ago, numbers, numbers, numbers)])
     told = asked(writer, metric_name="old", horizon=10)
     assert [hour[1] for hour in told["hours"]] == [46.0, 47.0]
-    assert asked(writer, metric_name="old", threshold=3.0)["time_to_threshold"] == 0.0
+
+
+@pytest.mark.parametrize(("threshold", "ahead_h"), [(3.0, None), (47.5, 2.0)])
+def test_what_was_expected_of_a_series_that_is_gone_has_not_happened(
+    writer: FlaskClient, session: Session, threshold: float, ahead_h: float | None
+) -> None:
+    series = add_series(session, "gone")
+    long_ago = this_hour() - 46 * HOUR
+    numbers = [float(number) for number in range(49)]
+    forecasts.keep(session, [NewForecast(series.id, long_ago, 0.0, long_ago, numbers, numbers, numbers)])
+    told = asked(writer, metric_name="gone", threshold=threshold)
+    if ahead_h is None:
+        assert told["time_to_threshold"] is None
+        assert told["reason"] == f"nothing of the series was scored since {times.isoformat(long_ago)}"
+    else:
+        ahead_s = (this_hour() + ahead_h * HOUR - times.now()).total_seconds()
+        assert told["time_to_threshold"] == pytest.approx(ahead_s, abs=5)
+
+
+def test_a_value_that_is_past_the_threshold_already_is_told_by_its_direction(
+    writer: FlaskClient, session: Session
+) -> None:
+    filling(session)
+    assert asked(writer, metric_name="disk", threshold=45, direction="above")["time_to_threshold"] == 0.0
+    assert "is above 45 and not expected" in asked(writer, metric_name="disk", threshold=45)["reason"]
+    assert asked(writer, metric_name="disk", threshold=60, direction="below")["time_to_threshold"] == 0.0
+    told = asked(writer, metric_name="disk", threshold=60, direction="above")
+    ahead_s = (this_hour() + HOUR - times.now()).total_seconds()
+    assert told["time_to_threshold"] == pytest.approx(max(ahead_s, 0.0), abs=5)
 
 
 def test_a_newer_forecast_takes_the_place_of_the_old_one(session: Session) -> None:
@@ -102,7 +130,16 @@ def test_a_series_without_a_forecast_says_so(writer: FlaskClient, session: Sessi
 
 
 @pytest.mark.parametrize(
-    "query", ["", "metric_name=m&horizon=0", "metric_name=m&horizon=49", "metric_name=m&threshold=NaN", "match=m&end=1"]
+    "query",
+    [
+        "",
+        "metric_name=m&horizon=0",
+        "metric_name=m&horizon=49",
+        "metric_name=m&threshold=NaN",
+        "match=m&end=1",
+        "metric_name=m&direction=above",
+        "metric_name=m&threshold=1&direction=up",
+    ],
 )
 def test_what_can_t_be_asked_is_refused(writer: FlaskClient, query: str) -> None:
     assert writer.get(f"/api/v1/forecast?{query}").status_code == 422
