@@ -43,10 +43,36 @@ def cache_folder() -> Path | None:
         is_new = not folder.exists()
         if not _is_ours(folder):
             continue
-        if is_new and installed != folder and installed.is_dir():
-            shutil.copytree(installed, folder, dirs_exist_ok=True)
+        if is_new and installed != folder:
+            _take_along(installed, folder)
         return folder
     return None
+
+
+def forget_machine_code() -> None:
+    """Empty the cache; what was read from it stays in use, and the rest is compiled anew.
+
+    numba renames new files into place without waiting for the disk, so a machine that fails may leave an empty one.
+    """
+    if _CACHE is not None:
+        _empty(_CACHE)
+
+
+def _take_along(installed: Path, folder: Path) -> None:
+    try:
+        if installed.is_dir():
+            shutil.copytree(installed, folder, dirs_exist_ok=True)
+    except OSError:
+        # Whoever compiled it may keep it to themselves, or the disk is full; half of it is worth nothing.
+        _empty(folder)
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _bases() -> Iterator[Path]:

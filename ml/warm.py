@@ -3,10 +3,13 @@
 `python -m ml.warm` does that while an image is built.
 """
 
+from pickle import UnpicklingError
+
 import numpy as np
 
 from ml import detectors
 from ml.artifact import Model
+from ml.compiled import forget_machine_code
 from ml.detectors.base import Arrays, Detector
 from ml.detectors.ensemble import Ensemble
 from ml.detectors.half_space_trees import HalfSpaceTrees
@@ -19,7 +22,18 @@ _HOUR_S = 3600.0
 
 
 def warm_up() -> None:
-    """Score and forecast two samples by the least model that goes every way: seconds the first time, then a moment."""
+    """Score and forecast two samples by the least model that goes every way: seconds the first time, then a moment.
+
+    A cache that can't be read is compiled anew; trouble that comes again is raised.
+    """
+    try:
+        _go_every_way()
+    except (EOFError, UnpicklingError):
+        forget_machine_code()
+        _go_every_way()
+
+
+def _go_every_way() -> None:
     model = Model("none", Ensemble.name, {}, FEATURE_NAMES, _least())
     (scored,) = score_batch(model, [Unscored([0.0, _HOUR_S], [0.0, 1.0])])
     forecasts([scored.memory])

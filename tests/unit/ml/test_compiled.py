@@ -2,6 +2,8 @@
 
 import json
 import os
+import pickle
+import shutil
 import stat
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ml import compiled
+from ml import compiled, warm
 from ml.builtin import builtin_model
 from ml.compiled import cache_folder
 from tests.unit.ml.made import daily, scored
@@ -125,6 +127,49 @@ def test_where_the_installation_is_read_only_the_users_cache_takes_along_what_wa
     (installed / first.name / "kernel.nbc").write_bytes(b"code")
     assert cache_folder() == first
     assert (first / "kernel.nbc").read_bytes() == b"code"
+
+
+def test_code_that_its_owner_keeps_to_himself_is_compiled_anew(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = cache_folder()
+    assert first is not None
+    first.rmdir()
+    (installed / first.name).mkdir(exist_ok=True)
+
+    def refused(_: Path, target: Path, **__: object) -> None:
+        (target / "module").mkdir()
+        (target / "module" / "half.nbc").write_bytes(b"co")
+        raise shutil.Error([("kernel.nbc", "kernel.nbc", "Permission denied")])
+
+    monkeypatch.setattr(shutil, "copytree", refused)
+    assert cache_folder() == first
+    assert list(first.iterdir()) == []
+
+
+@pytest.mark.parametrize("problem", [EOFError("Ran out of input"), pickle.UnpicklingError("pickle data was truncated")])
+def test_code_that_was_cut_short_is_compiled_anew_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    (tmp_path / "ml").mkdir()
+    (tmp_path / "ml" / "kernel.nbc").touch()
+    (tmp_path / "kernel.nbi").touch()
+    monkeypatch.setattr(compiled, "_CACHE", tmp_path)
+
+    def read() -> None:
+        if list(tmp_path.iterdir()):
+            raise problem
+
+    monkeypatch.setattr(warm, "_go_every_way", read)
+    warm.warm_up()
+    assert list(tmp_path.iterdir()) == []
+
+    def never() -> None:
+        raise problem
+
+    monkeypatch.setattr(warm, "_go_every_way", never)
+    with pytest.raises(type(problem)):
+        warm.warm_up()
 
 
 def test_a_folder_that_others_may_write_into_is_never_used(installed: Path, tmp_path: Path) -> None:
