@@ -63,6 +63,8 @@ def _take_changes(task: SensusTask, until: float) -> None:
                 raise
             log.warning("changes_taken_one_by_one", count=len(waiting), error=type(error).__name__)
             for change in waiting:
+                if time.monotonic() > until:
+                    return
                 _take_alone(task, change)
 
 
