@@ -57,6 +57,8 @@ class SeriesProgress(Base):
     series_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("series.id", ondelete="CASCADE"), primary_key=True)
     newest_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
     scored_until: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    # How long the oldest unscored sample has been here, at most; means nothing where all is scored.
+    unscored_since: Mapped[CreatedAt]
     late_samples: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     # The memory of the series, as `ml` wrote it; what changes once an hour is apart, and is stored apart.
     memory: Mapped[bytes | None] = mapped_column(LargeBinary)

@@ -80,11 +80,12 @@ _TAKE = """
 # and only theirs are looked at one by one.
 _NOTE = """
     WITH taken AS (
-        DELETE FROM sample_arrivals WHERE id = ANY(%(taken)s) RETURNING series_ids, times
+        DELETE FROM sample_arrivals WHERE id = ANY(%(taken)s) RETURNING series_ids, times, stored_at
     ), came AS MATERIALIZED (
-        SELECT series_id, at FROM taken, unnest(series_ids, times) AS sample (series_id, at)
+        SELECT series_id, at, stored_at FROM taken, unnest(series_ids, times) AS sample (series_id, at)
     ), bounds AS MATERIALIZED (
-        SELECT series_id, min(at) AS oldest, timestamptz 'epoch' + max(at) * interval '1 microsecond' AS newest_at
+        SELECT series_id, min(at) AS oldest, timestamptz 'epoch' + max(at) * interval '1 microsecond' AS newest_at,
+            min(stored_at) AS stored_at
         FROM came GROUP BY series_id
     ), behind AS MATERIALIZED (
         SELECT series_id, scored_until FROM bounds JOIN series_progress USING (series_id)
@@ -100,6 +101,8 @@ _NOTE = """
     )
     UPDATE series_progress AS progress SET
         newest_at = GREATEST(progress.newest_at, bounds.newest_at),
+        unscored_since = CASE WHEN progress.newest_at <= progress.scored_until THEN bounds.stored_at
+            ELSE progress.unscored_since END,
         late_samples = progress.late_samples + COALESCE(late.samples, 0)
     FROM bounds LEFT JOIN late USING (series_id)
     WHERE progress.series_id = bounds.series_id

@@ -245,12 +245,14 @@ def _counted(session: Session, results: Sequence[Scored]) -> dict[int, int]:
 
 
 def _advance(session: Session, results: Sequence[Scored]) -> None:
+    # What is left of a feed is newer than what is scored, hence came later; what is left of a backlog came with it.
     shadows = [result.shadow for result in results]
     session.execute(
         text(
             """
             UPDATE series_progress p
-            SET scored_until = u.until, memory = u.memory, rings = coalesce(u.rings, p.rings),
+            SET scored_until = u.until, unscored_since = LEAST(now(), GREATEST(p.unscored_since, u.until)),
+                memory = u.memory, rings = coalesce(u.rings, p.rings),
                 shadow_memory = u.shadow_memory, shadow_version_id = u.shadow_version,
                 failures = 0, lease_until = NULL, claimed_by = NULL
             FROM unnest(:ids, :untils, :memories, :rings, :shadow_memories, :shadow_versions)

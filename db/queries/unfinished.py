@@ -35,10 +35,10 @@ def waiting(session: Session) -> dict[str, Waiting]:
     """
     query = union_all(
         _of("arrivals", SampleArrival.stored_at),
-        # A series that was never scored waits since it came; else since the time of its newest sample.
+        # The time of the newest sample tells nothing: it moves on while samples come that nobody scores.
         _of(
             "series",
-            SeriesProgress.newest_at,
+            SeriesProgress.unscored_since,
             or_(SeriesProgress.scored_until.is_(None), SeriesProgress.newest_at > SeriesProgress.scored_until),
         ),
         _of("alerts", AlertHistory.at, AlertHistory.id > select(GroupingPosition.last_id).scalar_subquery()),

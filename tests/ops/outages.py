@@ -27,6 +27,7 @@ class Outage:
     alerts: tuple[str, ...]
     begin: Callable[[Stack], None]
     end: Callable[[Stack], None]
+    meanwhile: Callable[[Stack], None] = lambda stack: None  # what goes on until its alerts fire
     is_told: bool = True  # whether there is an Alertmanager to hear of it
 
 
@@ -49,14 +50,17 @@ def _redis_away(stack: Stack) -> None:
     _post_sample(stack)
 
 
-def _scoring_away(stack: Stack) -> None:
-    stack.programs["worker-anomaly"].kill()
-    _post_sample(stack)
-
-
 def _nobody_to_tell(stack: Stack) -> None:
     stack.programs["alertmanager"].kill()
     loop.another_spike(stack)
+
+
+def _post_sample(stack: Stack) -> None:
+    sample = {"metric_name": "outage_probe", "metric_value": 1.0, "timestamp": times.isoformat(times.now())}
+    answer = httpx.post(
+        f"{stack.api}/api/v1/metrics", json=sample, headers={"Authorization": f"Bearer {KEY}"}, timeout=30
+    )
+    answer.raise_for_status()
 
 
 OUTAGES = (
@@ -64,8 +68,10 @@ OUTAGES = (
     Outage(
         "worker-anomaly killed",
         ("AIServiceDown", "ScoringBehind", "TargetDown"),
-        _scoring_away,
+        lambda stack: stack.programs["worker-anomaly"].kill(),
         lambda stack: stack.programs["worker-anomaly"].start(),
+        # A feed that goes on, as feeds do: the newest sample is never old.
+        meanwhile=_post_sample,
     ),
     _of_program("worker-llm", "AIServiceDown"),
     _of_program("worker-maintenance", "AIServiceDown"),
@@ -109,7 +115,7 @@ def _seen(stack: Stack, outage: Outage) -> list[str]:
     with _while_it_lasts(stack, outage):
         for alert in outage.alerts:
             wait_for(
-                lambda name=alert: stack.prometheus.firing(name) and (not outage.is_told or _listed(stack, name)),
+                lambda name=alert: _fires(stack, outage, name),
                 f"{outage.name}: {alert} fires{' and Alertmanager lists it' * outage.is_told}",
                 timeout_s=FIRES_WITHIN_S,
                 every_s=0.5,
@@ -126,6 +132,11 @@ def _seen(stack: Stack, outage: Outage) -> list[str]:
     return [*told, f"over after {time.monotonic() - ended:.0f} s"]
 
 
+def _fires(stack: Stack, outage: Outage, alert: str) -> bool:
+    outage.meanwhile(stack)
+    return stack.prometheus.firing(alert) and (not outage.is_told or _listed(stack, alert))
+
+
 @contextmanager
 def _while_it_lasts(stack: Stack, outage: Outage) -> Iterator[None]:
     outage.begin(stack)
@@ -138,11 +149,3 @@ def _while_it_lasts(stack: Stack, outage: Outage) -> Iterator[None]:
 def _listed(stack: Stack, alert: str) -> bool:
     query = {"filter": f'alertname="{alert}"', "active": "true", "inhibited": "true"}
     return bool(httpx.get(f"{stack.alertmanager}/api/v2/alerts", params=query, timeout=10).json())
-
-
-def _post_sample(stack: Stack) -> None:
-    sample = {"metric_name": "outage_probe", "metric_value": 1.0, "timestamp": times.isoformat(times.now())}
-    answer = httpx.post(
-        f"{stack.api}/api/v1/metrics", json=sample, headers={"Authorization": f"Bearer {KEY}"}, timeout=30
-    )
-    answer.raise_for_status()
