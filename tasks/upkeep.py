@@ -11,7 +11,7 @@ from db import exclusive, outbox, packing
 from db.queries import analyses, arrivals, models, partitions, progress, runs, stale, upkeep
 from llm.errors import LLMError
 from ml import detectors
-from sensus import audit, logs, metrics
+from sensus import audit, logs, metrics, queues
 from tasks import signatures
 from tasks.answering import answer_incidents, answer_meanwhile
 from tasks.app import app
@@ -172,7 +172,7 @@ def _relay(task: SensusTask) -> int:
 def _series(task: SensusTask) -> int:
     noted = arrivals.all_notes(task.transaction)
     metrics.samples_late.inc(noted.late)
-    if _queued(task, "anomaly") > SERIES_A_SWEEP // SERIES_A_MESSAGE:
+    if queues.length(task.resources.redis, "anomaly") > SERIES_A_SWEEP // SERIES_A_MESSAGE:
         return 0
     with task.transaction() as session:
         ids = progress.unscored(session, limit=SERIES_A_SWEEP)
@@ -193,7 +193,7 @@ def _give_up(task: SensusTask) -> int:
 def _analyses(task: SensusTask) -> int:
     # Each message here may take minutes. One for each waiting analysis and minute would fill the queue for ever
     # with knocks at doors that others have opened since.
-    room = ANALYSES_A_SWEEP - _queued(task, "llm")
+    room = ANALYSES_A_SWEEP - queues.length(task.resources.redis, "llm")
     if room <= 0:
         return 0
     with task.transaction() as session:
@@ -203,7 +203,7 @@ def _analyses(task: SensusTask) -> int:
 
 
 def _replaceable(task: SensusTask) -> int:
-    room = REPLACEMENTS_A_SWEEP - _queued(task, "llm")
+    room = REPLACEMENTS_A_SWEEP - queues.length(task.resources.redis, "llm")
     if room <= 0:
         return 0
     with task.transaction() as session:
@@ -243,8 +243,3 @@ def _model_answers(task: SensusTask) -> bool:
         return server.ping(timeout_s=_PING_S).has_any(server.models)
     except LLMError:
         return False
-
-
-def _queued(task: SensusTask, queue: str) -> int:
-    """How many messages wait in a queue; with Redis as the broker, a queue is a list of its name."""
-    return int(task.resources.redis.llen(queue))

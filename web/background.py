@@ -15,7 +15,7 @@ import redis
 from db import outbox
 from db.queries import arrivals
 from db.session import Database
-from sensus import audit, logs, metrics
+from sensus import audit, logs, metrics, queues
 
 log = logs.get_logger(__name__)
 
@@ -49,6 +49,7 @@ class Background:
 
     def __init__(self, database: Database, client: redis.Redis, knocks: Callable[[], Knocks]) -> None:
         self._database = database
+        self._redis = client
         self._append = partial(audit.append_batch, client)
         self._knocks = knocks
         self._lock = threading.Lock()
@@ -159,11 +160,11 @@ class Background:
                 self._arrivals_wanted |= not noted
             well &= noted
         if alerts_came:
-            well &= self._send("group", lambda: self._knocks().group())
+            well &= self._send("group", "maintenance", lambda _: self._knocks().group())
         if analyses:
-            well &= self._send("analyse", lambda: self._knocks().analyse(analysis_ids=analyses))
+            well &= self._send("analyse", "llm", lambda _: self._knocks().analyse(analysis_ids=analyses))
         for kind, run_id in runs:
-            well &= self._send(kind, partial(self._knock_run, kind, run_id))
+            well &= self._send(kind, "maintenance", partial(self._knock_run, kind, run_id))
         return well
 
     def _note(self) -> None:
@@ -180,16 +181,25 @@ class Background:
             with self._lock:
                 self._arrivals_wanted = True
         if series_ids:
-            # Without ids it means all, which is as much to do and less to say.
-            named = sorted(series_ids) if len(series_ids) < MOST_WAITING else []
-            self._send("score_series", lambda: self._knocks().score_series(series_ids=named))
+            self._send("score_series", "anomaly", partial(self._knock_scorers, series_ids))
 
-    def _knock_run(self, kind: Kind, run_id: uuid.UUID) -> None:
+    def _knock_scorers(self, series_ids: set[int], queued: int) -> None:
+        # Without ids it means all, which is less to say; and so the last of many knocks stands for those not made.
+        is_all = len(series_ids) >= MOST_WAITING or queued >= queues.ENOUGH // 2
+        self._knocks().score_series(series_ids=[] if is_all else sorted(series_ids))
+
+    def _knock_run(self, kind: Kind, run_id: uuid.UUID, _: int) -> None:
         knocks = self._knocks()
         (knocks.train if kind == "train" else knocks.evaluate)(run_id=run_id)
 
-    def _send(self, task: str, send: Callable[[], object]) -> bool:
-        sent = self._try(task, send)
+    def _send(self, task: str, queue: str, send: Callable[[int], object]) -> bool:
+        """Send to a queue, given how many wait there; to one that has enough nothing, for the sweep finds the row."""
+
+        def unless_enough() -> None:
+            if (queued := queues.length(self._redis, queue)) < queues.ENOUGH:
+                send(queued)
+
+        sent = self._try(task, unless_enough)
         if not sent:
             metrics.messages_lost.labels(task).inc()
         return sent

@@ -13,7 +13,7 @@ from celery_config import QUEUES
 from db.queries import model_figures, unfinished
 from db.queries.model_figures import ModelFigures
 from db.queries.unfinished import Waiting
-from sensus import times, usage
+from sensus import queues, times, usage
 from sensus.errors import Unavailable
 from web.kept import kept
 from web.resources import Resources
@@ -57,7 +57,7 @@ class Figures:
             return model_figures.read(session)
 
     def _read_lengths(self) -> dict[str, int]:
-        return {queue: self._resources.redis.llen(queue) for queue in QUEUES}
+        return {queue: queues.length(self._resources.redis, queue) for queue in QUEUES}
 
 
 class _Families(Collector):

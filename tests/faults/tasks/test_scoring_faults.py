@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import csv
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+import redis
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from db.models import SeriesProgress, scores
 from db.session import Database
 from ml.builtin import builtin_model
-from sensus import times
+from sensus import queues, times
 from tasks.replay import replay
 from tests.faults.tasks.conftest import Send, StartWorker
 from tests.integration.tasks.made import is_scored, scores_of, store_samples, wave
 from tests.servers import PrivateServers
 from tests.waiting import wait_for
+from web.background import Background, Knocks
 
 pytestmark = pytest.mark.faults
 
@@ -95,6 +99,38 @@ def test_a_lost_message_is_made_up_by_a_sweep_right_after_the_start(
     start_worker("maintenance")
     wait_for(lambda: is_scored(session, series_id), "the sweep finds it", timeout_s=60)
     assert scores_of(session, series_id) == offline(rows, tmp_path)
+
+
+def test_samples_that_come_for_hours_while_no_worker_runs_do_not_fill_redis_and_are_all_scored_when_one_does(
+    servers: PrivateServers,
+    start_worker: StartWorker,
+    database: Database,
+    session: Session,
+    send: Send,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker = start_worker("anomaly")
+    worker.kill()
+    client = redis.Redis.from_url(servers.redis_url)
+    knocks = SimpleNamespace(score_series=partial(send, "tasks.scoring.score_series"))
+    background = Background(database, client, lambda: cast(Knocks, knocks))
+    monkeypatch.setattr(queues, "ENOUGH", 6)
+    monkeypatch.setattr("web.background.TURN_S", 0.05)
+    monkeypatch.setattr("web.background.PAUSE_PER_WORK", 0.0)
+    ids, lengths = [], []
+    for number in range(20):
+        ids.append(store_samples(database, wave(30), f"series {number}"))
+        background.note_arrivals()
+        assert background.settle()
+        lengths.append(queues.length(client, "anomaly"))
+    background.close()
+    # Messages wait, so that QueueStalled fires, but no more than these.
+    assert lengths == [1, 2, 3, 4, 5, *[6] * 15]
+    worker.start()
+    for series_id in ids:
+        wait_for(lambda series_id=series_id: is_scored(session, series_id), "everything is scored", timeout_s=60)
+    wait_for(lambda: queues.length(client, "anomaly") == 0, "no message is left")
+    client.close()
 
 
 def test_every_line_of_a_task_carries_the_id_of_its_request(
