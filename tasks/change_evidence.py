@@ -45,7 +45,7 @@ def gather(
 ) -> ChangesMade:
     """What was changed before the incident: where it is first, then what came with commits, then the rest."""
     around = surroundings(recorded, topology, (), further_labels)
-    made = changes.before(session, recorded.incident.opened_at)
+    made = changes.before(session, recorded.since)
 
     def order(change: ChangeMade) -> tuple[float, bool, float]:
         match = service_match(change.labels, change.title, around, further_labels)
@@ -95,7 +95,7 @@ def surroundings(
     places = [place_of(alert.labels, further_labels) for alert in recorded.alerts]
     lead = recorded.lead
     return Surroundings(
-        started_at=recorded.incident.opened_at,
+        started_at=recorded.since,
         labels=recorded.incident.labels if lead is None else lead.labels,
         members=members,
         hosts=frozenset(place.host for place in places if place.host),
@@ -162,7 +162,7 @@ def _scenario(
 ) -> Scenario:
     """The incident as the attribution of changes takes it: what alerts say stands for lines of a log."""
     incident = recorded.incident
-    start = times.to_epoch(incident.opened_at)
+    start = times.to_epoch(recorded.since)
     alerts = recorded.alerts[:_MOST_ALERTS]
     lead = recorded.lead
     lead_service = None if lead is None else place_of(lead.labels, further_labels).name

@@ -91,7 +91,7 @@ def _suspect_items(found: Sequence[SuspectFound], recorded: IncidentRecorded) ->
         yield EvidenceItem(
             kind=SUSPECT,
             summary=_suspect_summary(suspect),
-            at=recorded.incident.opened_at,
+            at=recorded.since,
             labels={"service": suspect.service},
             weight=_SUSPECT * near + _BY_CHANCE * suspect.confidence,
             facts=facts,
@@ -169,7 +169,7 @@ def _subject(recorded: IncidentRecorded) -> Subject:
         labels=incident.labels,
         annotations={},
         description=None,
-        starts_at=incident.opened_at,
+        starts_at=recorded.since,
         fingerprint=f"{incident.id:016x}",
         fingerprint_is_of_labels=False,
         incident=size,

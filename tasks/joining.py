@@ -96,12 +96,11 @@ class Joining:
         result = group(sightings, self._known(active), self._topology, _RULES)
         by_id = {alert.id: alert for alert in new}
         self._merge(result, active)
-        firing = {each.incident for each in result.joined if by_id[each.key].status == "firing"}
+        firing = _firing_since(result.joined, by_id)
         pairs = [(each, _alert_member(by_id[each.key], self._place(by_id[each.key].labels))) for each in result.joined]
-        ids = self._show(result, pairs, active, fires=firing)
+        ids = self._show(result, pairs, active, fires=set(firing))
         self._add_members(result.joined, ids, by_id, {})
-        again = [each for each in result.joined if each.incident > 0 and each.incident in firing]
-        self._reopen({ids[each.incident] for each in again if by_id[each.key].status == "firing"}, active.incidents)
+        self._reopen({ids[key]: since for key, since in firing.items() if key > 0}, active.incidents)
 
     def _merge(self, result: Grouping, active: Active) -> None:
         for each in result.merged:
@@ -113,7 +112,7 @@ class Joining:
             united = together(_picture_of(into), _picture_of(gone))
             self._store_picture(into, united)
             if into.status == "resolved" and gone.status != "resolved":
-                self._reopen([into.id], active.incidents)
+                self._reopen({into.id: gone.active_since}, active.incidents)
             self._outcome.merged.append(gone.id)
 
     def _show(
@@ -181,7 +180,7 @@ class Joining:
 
     def _tell(self, changes: Sequence[AlertChange], seen: Mapping[int, AlertSeen]) -> None:
         """What happened to alerts that are members already."""
-        back: set[int] = set()
+        back: dict[int, datetime] = {}
         for change in changes:
             alert = seen.get(change.alert_id)
             if alert is None or alert.incident_id is None:
@@ -192,19 +191,22 @@ class Joining:
             elif change.change in ("reopened", "firing"):
                 self._entry(alert.incident_id, "alert_reopened", change.at, **facts)
                 if alert.status == "firing":
-                    back.add(alert.incident_id)
+                    back[alert.incident_id] = min(change.at, back.get(alert.incident_id, change.at))
         if back:
             self._reopen(back, {id_: incidents.lock(self._session, id_) for id_ in sorted(back)})
 
-    def _reopen(self, ids: Iterable[int], known: Mapping[int, Incident]) -> None:
-        ended = {id_: known[id_].resolved_at for id_ in ids if known[id_].status == "resolved"}
-        opened = incidents.reopen(self._session, sorted(ended)) if ended else []
+    def _reopen(self, since: Mapping[int, datetime], known: Mapping[int, Incident]) -> None:
+        """Open again what is over; one that flaps, or was not over when this began, is in its old outbreak still."""
         at = times.now()
+        over = {id_: known[id_] for id_ in since if known[id_].status == "resolved"}
+        quiet = {id_ for id_, one in over.items() if one.resolved_at is None or at - one.resolved_at > FLAP}
+        new = {id_ for id_ in quiet if (end := over[id_].resolved_at) is None or since[id_] > end}
+        began = {id_: since[id_] if id_ in new else one.active_since for id_, one in sorted(over.items())}
+        opened = incidents.reopen(self._session, began) if began else []
         for incident_id in opened:
             self._entry(incident_id, "reopened", at)
         self._outcome.reopened += opened
-        quiet = [id_ for id_ in opened if (end := ended[id_]) is None or at - end > FLAP]
-        self._grow([id_ for id_ in quiet if id_ not in self._outcome.grown])
+        self._grow([id_ for id_ in opened if id_ in quiet and id_ not in self._outcome.grown])
 
     def _active(self, sightings: Sequence[Sighting]) -> Active:
         starts = [one.at for one in sightings]
@@ -249,6 +251,16 @@ class Joining:
         self._entries.append(
             Entry(incident_id=incident_id, change=change, at=at, note=note, facts=facts, request_id=self._request_id)
         )
+
+
+def _firing_since(joined: Iterable[Joined], alerts: Mapping[int, AlertSeen]) -> dict[int, datetime]:
+    """By incident, since when the first of those that join it and fire does so."""
+    since: dict[int, datetime] = {}
+    for each in joined:
+        alert = alerts[each.key]
+        if alert.status == "firing":
+            since[each.incident] = min(alert.starts_at, since.get(each.incident, alert.starts_at))
+    return since
 
 
 def _telling_groups(result: Grouping, anomalies: Mapping[int, AnomalySeen]) -> set[int]:

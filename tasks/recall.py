@@ -56,7 +56,7 @@ def _past(
     found = similar_incidents.candidates(
         session,
         incident.id,
-        before=incident.opened_at,
+        before=recorded.since,
         lexemes=names,
         services=incident.services,
         others=list(near.incidents),

@@ -81,7 +81,7 @@ def gather(
     session: Session, recorded: IncidentRecorded, topology: Topology, further_labels: Sequence[str], *, now: datetime
 ) -> Material:
     """The samples of the incident's places and of the services that call them or are called by them."""
-    start = recorded.incident.opened_at
+    start = recorded.since
     names = _services(recorded, topology)
     since, until = start - REFERENCE, min(start + DURING, now)
     wanted = list(_labels(recorded, names, further_labels))

@@ -46,6 +46,7 @@ class Incident(Base):
     summary: Mapped[str] = mapped_column(Text, server_default=text("''"))  # what its lead says of itself
     severity: Mapped[str | None] = mapped_column(Text)  # the worst of its alerts, as sent
     opened_at: Mapped[Moment]  # the earliest start of a member
+    active_since: Mapped[CreatedAt]  # the same of its present outbreak: later, when it was over and came back
     last_activity_at: Mapped[Moment]  # the latest start or end of a member
     resolved_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     reopened: Mapped[int] = mapped_column(Integer, server_default=text("0"))

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Text, cast, func, insert, select, text, update
+from sqlalchemy import Text, case, cast, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
@@ -131,7 +131,23 @@ _ASK = text(
     ON CONFLICT DO NOTHING RETURNING id
     """  # noqa: S608 (only constants are put together)
 )
+# An alert that is heard of late may have begun before the one that opened its incident again.
+_BEGAN_EARLIER = text(
+    """
+    UPDATE incidents SET active_since = earliest.at FROM (
+        SELECT m.incident_id, min(a.starts_at) AS at FROM incident_alerts m JOIN alerts a ON a.id = m.alert_id
+        WHERE m.alert_id = ANY(:ids) AND a.status = 'firing' GROUP BY m.incident_id
+    ) earliest
+    WHERE incidents.id = earliest.incident_id AND incidents.status <> 'resolved' AND earliest.at < active_since
+    """
+)
 _MERGE = (
+    text(
+        """
+        UPDATE incidents SET active_since = least(incidents.active_since, gone.active_since) FROM incidents gone
+        WHERE incidents.id = :into AND gone.id = :gone AND incidents.status <> 'resolved' AND gone.status <> 'resolved'
+        """
+    ),
     text("UPDATE incident_alerts SET incident_id = :into WHERE incident_id = :gone"),
     text("UPDATE incident_anomalies SET incident_id = :into WHERE incident_id = :gone"),
     text(
@@ -150,6 +166,7 @@ def create(session: Session, picture: PictureRow, *, fires: bool) -> int:
         insert(Incident)
         .values(
             **_columns(picture),
+            active_since=picture.opened_at,
             status="open" if fires else "resolved",
             resolved_at=None if fires else picture.last_activity_at,
             analysed_state=0 if fires else 1,
@@ -161,7 +178,10 @@ def create(session: Session, picture: PictureRow, *, fires: bool) -> int:
 
 def show(session: Session, incident_id: int, picture: PictureRow) -> None:
     """The incident as its members make it now."""
-    session.execute(update(Incident).where(Incident.id == incident_id).values(**_columns(picture)))
+    active_since = case((Incident.reopened == 0, picture.opened_at), else_=Incident.active_since)
+    session.execute(
+        update(Incident).where(Incident.id == incident_id).values(**_columns(picture), active_since=active_since)
+    )
 
 
 def grow(session: Session, ids: Sequence[int]) -> dict[int, int]:
@@ -174,6 +194,8 @@ def join(session: Session, alerts: Sequence[NewMember], anomalies: Sequence[NewM
     for statement, members in ((_JOIN_ALERTS, alerts), (_JOIN_ANOMALIES, anomalies)):
         if members:
             session.execute(statement, {"rows": msgspec.json.encode(members).decode()})
+    if alerts:
+        session.execute(_BEGAN_EARLIER, {"ids": [member.id for member in alerts]})
 
 
 def merge(session: Session, gone: int, into: int) -> None:
@@ -182,13 +204,18 @@ def merge(session: Session, gone: int, into: int) -> None:
         session.execute(statement, {"gone": gone, "into": into})
 
 
-def reopen(session: Session, ids: Sequence[int]) -> list[int]:
-    """What is resolved of these is open again; which of them that were."""
+def reopen(session: Session, since: Mapping[int, datetime]) -> list[int]:
+    """What is resolved of these is open again, by an outbreak that began `since`; which of them that were."""
     return list(
         session.scalars(
             update(Incident)
-            .where(Incident.id.in_(ids), Incident.status == "resolved", Incident.merged_into.is_(None))
-            .values(status="open", resolved_at=None, reopened=Incident.reopened + 1)
+            .where(Incident.id.in_(since), Incident.status == "resolved", Incident.merged_into.is_(None))
+            .values(
+                status="open",
+                resolved_at=None,
+                reopened=Incident.reopened + 1,
+                active_since=case(since, value=Incident.id),
+            )
             .returning(Incident.id)
         )
     )

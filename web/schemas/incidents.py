@@ -81,6 +81,7 @@ class IncidentAnswer(Schema):
     summary = fields.String()
     severity = fields.String(allow_none=True, metadata={"description": "The worst of its alerts, as sent"})
     opened_at = Moment()
+    active_since = Moment(metadata={"description": "When its present outbreak began, after its latest end"})
     last_activity_at = Moment()
     resolved_at = Moment(allow_none=True)
     reopened = fields.Integer(metadata={"description": "How often it was open again after its end"})

@@ -108,6 +108,7 @@ def of_incident(session: Session, alert: Alert, *, state: int = 1) -> int:
         made = Incident(
             title=alert.alert_name,
             opened_at=alert.starts_at,
+            active_since=alert.starts_at,
             last_activity_at=alert.starts_at,
             lead_alert_id=alert.id,
             services=["checkout"],

@@ -24,7 +24,8 @@ from db.models import (
     LateChange,
     TopologyEdge,
 )
-from db.queries import ungrouped
+from db.queries import incident_evidence, ungrouped
+from db.queries import incidents as incidents_queries
 from db.session import Database
 from sensus import times
 from sensus.settings import Settings
@@ -216,6 +217,8 @@ def test_a_reopening_is_a_new_state_but_flapping_is_none(post: Post, session: Se
     group()
     incident = session.get_one(Incident, of(session, alert_id), populate_existing=True)
     assert (incident.state, incident.reopened) == (2, 1)
+    began = times.parse(again["startsAt"])
+    assert incident.opened_at < incident.active_since == began
     settle(session)
     group()
     post(resolved(again, minutes=0.1))
@@ -224,6 +227,53 @@ def test_a_reopening_is_a_new_state_but_flapping_is_none(post: Post, session: Se
     group()
     session.refresh(incident)
     assert (incident.state, incident.reopened) == (2, 2)
+    assert incident.active_since == began
+    # Heard of late, and the first of this outbreak.
+    earlier = firing("B", minutes=2, service="checkout")
+    post(earlier)
+    group()
+    session.refresh(incident)
+    assert incident.active_since == times.parse(earlier["startsAt"])
+
+
+def test_what_an_outbreak_consists_of_is_what_was_not_over_before_it(
+    post: Post, database: Database, session: Session
+) -> None:
+    told, other = (firing(name, minutes=50, service="checkout") for name in ("A", "B"))
+    first, second = post(told, other)
+    group()
+    post(resolved(told, minutes=40), resolved(other, minutes=40))
+    group()
+    (again,) = post(firing("A", minutes=1, service="checkout"))
+    group()
+    incident = of(session, first)
+
+    def outbreak(about: int | None) -> tuple[int | None, list[int], int, bool]:
+        with database.transaction() as looking:
+            found = incident_evidence.of_incident(looking, incident, about=about)
+            assert found is not None
+            is_first = found.since == found.incident.opened_at
+            return found.lead and found.lead.id, [alert.id for alert in found.alerts], found.count, is_first
+
+    assert outbreak(None) == (again, [again], 1, False)
+    assert outbreak(again) == (again, [again], 1, False)
+    assert outbreak(first) == (first, [*sorted((first, second)), again], 3, True)
+
+
+def test_two_outbreaks_that_are_one_began_with_the_earlier(database: Database, session: Session) -> None:
+    now = times.now()
+    into, gone, over = (
+        Incident(title="t", opened_at=now - timedelta(days=1), last_activity_at=now, reopened=1, active_since=at)
+        for at in (now - timedelta(minutes=2), now - timedelta(minutes=3), now - timedelta(minutes=60))
+    )
+    over.status = "resolved"
+    session.add_all((into, gone, over))
+    session.flush()
+    with database.transaction() as merging:
+        incidents_queries.merge(merging, over.id, into.id)
+        incidents_queries.merge(merging, gone.id, into.id)
+    session.refresh(into)
+    assert into.active_since == gone.active_since
 
 
 def test_what_arrives_over_opens_no_question(post: Post, session: Session) -> None:

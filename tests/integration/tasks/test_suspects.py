@@ -283,3 +283,29 @@ def test_a_change_after_the_start_is_no_cause(
     add_change(session, "Deploy orders-db 8, the fix", at=now + timedelta(minutes=1), service="orders-db")
     alerts_of(writer, ["web", "checkout"], minutes=3)
     assert all(item["weight"] <= 0.1 for item in changes_of(session, settled(session)))
+
+
+def test_an_incident_that_comes_back_after_days_is_put_down_to_what_was_done_just_before_that(
+    database: Database, writer: FlaskClient, sent: Sent, session: Session
+) -> None:
+    from tasks.grouping import group
+
+    now = system(database, writer, broken="orders-db")
+    alerts_of(writer, ["web"], minutes=50, status="resolved", ends_at=now - timedelta(minutes=40))
+    group()
+    # It has come and gone like this for three days.
+    (first,) = session.scalars(select(Incident).where(Incident.merged_into.is_(None)))
+    began = first.opened_at - timedelta(days=3)
+    session.execute(update(Incident).values(opened_at=began, active_since=began))
+    add_change(session, "Deploy web 1", at=began - timedelta(minutes=1), service="web")
+    add_change(session, "Deploy orders-db 7", at=now - timedelta(minutes=6), service="orders-db")
+    alerts_of(writer, ["web"])
+    incident = settled(session)
+    assert (incident.id, incident.opened_at, incident.reopened) == (first.id, began, 1)
+    assert now - incident.active_since == timedelta(minutes=2)
+    assert incident.suspects[0]["service"] == "orders-db"
+    data = analysis_of(session, incident).analysis_data
+    assert [item["summary"] for item in data["evidence"] if item["kind"] == "change"] == ["Deploy orders-db 7"]
+    assert "Deploy orders-db 7" in data["root_cause"] or data["suspect"] == "orders-db"
+    told = writer.get(f"/api/v1/incidents/{incident.id}").get_json()
+    assert times.parse(told["active_since"]) == incident.active_since
