@@ -197,7 +197,7 @@ class Settings(BaseSettings):
     )
     max_body_bytes: PositiveInt = Field(4 * 1024 * 1024, description="Largest request body.")
 
-    retention_days: PositiveInt = Field(90, description="Days that samples, alerts and analyses are kept.")
+    retention_days: PositiveInt = Field(90, description="Days that samples, alerts, analyses and incidents are kept.")
     score_retention_days: PositiveInt = Field(30, description="Days that the scores of samples are kept.")
     training_days: PositiveInt = Field(28, description="Days of history that the nightly training reads.")
     detector: Detector = Field(

@@ -14,7 +14,7 @@ from db.queries import series
 PORTION = 2_000
 AUDIT_DAYS = 365
 
-Kind = Literal["alerts", "analyses", "anomaly_alerts", "quarantine", "events", "audit", "series"]
+Kind = Literal["alerts", "analyses", "incidents", "anomaly_alerts", "quarantine", "events", "audit", "series"]
 
 # An alert is as old as its latest news: one that fires for months is not forgotten while it does.
 _OLD_ROWS: dict[Kind, str] = {
@@ -30,6 +30,15 @@ _OLD_ROWS: dict[Kind, str] = {
             SELECT id FROM ai_analysis_results
             WHERE created_at < now() - :age AND status IN ('done', 'failed')
             ORDER BY created_at, id LIMIT :portion FOR UPDATE SKIP LOCKED)
+    """,
+    # What people said that it was in truth is evidence for good; they say it of a few.
+    "incidents": """
+        DELETE FROM incidents WHERE id IN (
+            SELECT id FROM incidents
+            WHERE last_activity_at < now() - :age AND created_at < now() - :age
+              AND status = 'resolved' AND confirmed_cause IS NULL
+              AND NOT EXISTS (SELECT FROM incident_alerts m WHERE m.incident_id = incidents.id)
+            ORDER BY last_activity_at, id LIMIT :portion FOR UPDATE SKIP LOCKED)
     """,
     "anomaly_alerts": """
         DELETE FROM anomaly_alerts WHERE id IN (

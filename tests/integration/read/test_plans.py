@@ -14,7 +14,7 @@ from sqlalchemy import ClauseElement, TextClause, text
 from sqlalchemy.orm import Session
 
 from db.models.analysis import ANOMALY, LLM
-from db.queries import alert_reads, analyses, analysis_reads, model_reads, sample_reads, series_reads
+from db.queries import alert_reads, analyses, analysis_reads, model_reads, sample_reads, series_reads, upkeep
 from db.queries.alert_reads import AlertFilter
 from db.queries.analysis_reads import AnomalyFilter
 from db.queries.labels import Matcher
@@ -49,6 +49,17 @@ _ROWS = {
         SELECT series_id, timestamp, 0.5, 0.1, 1, 1 FROM samples WHERE series_id <= 50
     """,
 }
+_INCIDENTS = {
+    "incidents (title, labels, status, opened_at, last_activity_at, created_at, confirmed_cause)": """
+        SELECT 'Incident ' || i, '{}'::jsonb, CASE WHEN i % 1000 = 0 THEN 'open' ELSE 'resolved' END, at, at, at,
+            CASE WHEN i % 100 = 0 THEN 'the disk' END
+        FROM generate_series(1, 20000) AS i, LATERAL (SELECT now() - make_interval(hours => 20000 - i) AS at) AS a
+    """,
+    # The alerts of the oldest are forgotten.
+    "incident_alerts (alert_id, incident_id, reason, strength)": """
+        SELECT i, i, 'the first of its incident', 1 FROM generate_series(17000, 20000) AS i
+    """,
+}
 _ANALYSES = (
     "ai_analysis_results (analysis_type, alert_id)",
     "SELECT 'llm_analysis', id FROM alerts WHERE id % 50 = 0",
@@ -71,7 +82,8 @@ def filled(servers: PrivateServers, template: str) -> Iterator[Session]:
     url = servers.new_database(template)
     plain = url.replace("postgresql+psycopg", "postgresql")
     with psycopg.connect(plain, autocommit=True) as reader, psycopg.connect(plain, autocommit=True) as writer:
-        for into, rows in (*_ROWS.items(), _ANALYSES, _ANOMALIES, _ANALYSES, _ANSWERED_ALERTS):
+        analysed = (_ANALYSES, _ANOMALIES, _ANALYSES, _ANSWERED_ALERTS)
+        for into, rows in (*_ROWS.items(), *_INCIDENTS.items(), *analysed):
             _copy(reader, writer, into, rows)
         writer.execute("VACUUM ANALYZE")
     database = Database(url, statement_timeout_ms=0)
@@ -201,6 +213,16 @@ def test_scores_are_read_in_order_as_far_as_the_page_goes(filled: Session) -> No
     found = nodes(filled, sample_reads.scored_query(3, start=None, end=None, limit=100))
     assert_by_index(found, most_rows=100)
     assert "Sort" not in [node["Node Type"] for node in found]
+
+
+@pytest.mark.parametrize("days", [90, 830, 3000])
+def test_incidents_that_are_to_be_forgotten_are_found_by_an_index(filled: Session, days: int) -> None:
+    given = {"age": timedelta(days=days), "portion": 100}
+    forgetting = filled.begin_nested()
+    found = nodes(filled, text(upkeep._OLD_ROWS["incidents"]), **given)
+    forgetting.rollback()
+    # What is left for good is passed over.
+    assert_by_index(found, most_rows=300)
 
 
 def test_versions_are_read_without_their_bytes(filled: Session) -> None:

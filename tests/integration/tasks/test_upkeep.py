@@ -18,7 +18,10 @@ from db.models import (
     AnalysisResult,
     AuditRecord,
     ChangeEvent,
+    Incident,
+    IncidentHistory,
     ModelVersion,
+    Notification,
     Quarantined,
     Series,
     TaskRun,
@@ -29,7 +32,7 @@ from sensus import metrics, times
 from sensus.settings import Settings
 from tests.factories import alert
 from tests.integration.tasks.conftest import Put, Sent
-from tests.integration.tasks.made import add_alert, add_analysis, add_change, wave
+from tests.integration.tasks.made import add_alert, add_analysis, add_change, of_incident, wave
 
 
 def sweep() -> None:
@@ -126,6 +129,38 @@ def test_house_keeping_forgets_what_is_past_its_retention_and_nothing_else(worke
     assert list(session.scalars(select(ChangeEvent.title))) == ["young"]
     assert list(session.scalars(select(Quarantined.detail))) == ["young"]
     assert list(session.scalars(select(AuditRecord.action))) == ["young"]
+
+
+def test_an_incident_goes_with_its_alerts_and_stays_where_a_person_said_what_it_was(
+    worker: Settings, session: Session
+) -> None:
+    now = times.now()
+
+    def incident(name: str, days: int, status: str = "resolved", *, heard_days: int = -1, **values: Any) -> int:
+        at = now - timedelta(days=days)
+        heard = now - timedelta(days=days if heard_days < 0 else heard_days)
+        alert = add_alert(session, name, status="resolved", starts_at=at, created_at=at, last_received_at=heard)
+        id_ = session.get_one(AnalysisResult, of_incident(session, alert)).incident_id
+        assert id_ is not None
+        given = {"status": status, "last_activity_at": at, "created_at": at, **values}
+        session.execute(update(Incident).where(Incident.id == id_).values(**given))
+        session.add(IncidentHistory(incident_id=id_, change="opened", at=at, facts={}))
+        session.add(Notification(incident_id=id_, incident_state=1, target="slack1"))
+        session.flush()
+        return id_
+
+    into = incident("old", 91)
+    incident("merged", 92, merged_into=into)
+    incident("told of old", 91, created_at=now)
+    incident("confirmed", 91, confirmed_cause="the disk was full", confirmed_by="user:ada", confirmed_at=now)
+    incident("young", 89)
+    incident("open", 91, "open")
+    incident("has an alert", 91, heard_days=0)
+    keep_house()
+    left = ["told of old", "confirmed", "young", "open", "has an alert"]
+    assert list(session.scalars(select(Incident.title).order_by(Incident.id))) == left
+    for of_them in (IncidentHistory, Notification):
+        assert session.scalar(select(func.count(of_them.id))) == len(left)
 
 
 def test_a_series_goes_with_its_last_sample(worker: Settings, session: Session, put: Put) -> None:
