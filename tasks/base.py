@@ -87,5 +87,6 @@ def may_pass(error: Exception) -> bool:
 
 def pause_s(retries: int) -> float:
     """How long to wait before the next try: doubled each time, capped, and spread so that not all come at once."""
-    longest = min(_FIRST_PAUSE_S * 2.0**retries, _LONGEST_PAUSE_S)
+    # Some tasks are tried for a day, and the power of so many tries is no float.
+    longest = min(_FIRST_PAUSE_S * 2.0 ** min(retries, 64), _LONGEST_PAUSE_S)
     return random.uniform(longest / 2, longest)

@@ -39,6 +39,8 @@ _RUNS_KEPT_DAYS = 90
 _HOUSE_BUDGET_S = 120.0
 _PACKING_UNTIL_S = 240.0
 _HOUSE_WAITS_S = 60.0
+# As long as it takes, until shortly before the next day's.
+_HOUSE_TRIES = int(23 * 3600 / _HOUSE_WAITS_S)
 _ANSWERING_BUDGET_S = 60.0
 
 Part = Callable[[SensusTask], int]
@@ -84,7 +86,7 @@ def answer_unanswered(self: SensusTask) -> None:
         log.info("answered_meanwhile", count=answered)
 
 
-@app.task(base=SensusTask, bind=True)
+@app.task(base=SensusTask, bind=True, max_retries=_HOUSE_TRIES)
 def keep_house(self: SensusTask) -> None:
     """Make the partitions to come, drop the old ones, and forget what is past its retention."""
     with exclusive.alone(self.database, exclusive.LONG_WORK) as is_alone:
@@ -92,7 +94,7 @@ def keep_house(self: SensusTask) -> None:
             _keep_house(self)
     if not is_alone:
         # Who trains may need minutes, and one process is kept free for what can't wait.
-        raise self.retry(countdown=_HOUSE_WAITS_S, max_retries=None)
+        raise self.retry(countdown=_HOUSE_WAITS_S)
 
 
 def _keep_house(task: SensusTask) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import redis
+from celery.exceptions import MaxRetriesExceededError, Retry
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
+from db import exclusive
 from db.models import (
     Alert,
     AlertHistory,
@@ -29,6 +31,7 @@ from db.models import (
 from db.queries import models, outbox, runs
 from db.session import Database
 from sensus import metrics, times
+from sensus.errors import Unavailable
 from sensus.settings import Settings
 from tests.factories import alert
 from tests.integration.tasks.conftest import Put, Sent
@@ -161,6 +164,28 @@ def test_an_incident_goes_with_its_alerts_and_stays_where_a_person_said_what_it_
     assert list(session.scalars(select(Incident.title).order_by(Incident.id))) == left
     for of_them in (IncidentHistory, Notification):
         assert session.scalar(select(func.count(of_them.id))) == len(left)
+
+
+def test_house_keeping_waits_for_long_work_until_the_next_day_and_no_longer(
+    worker: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks import upkeep
+
+    almost_a_day = int(23 * 3600 / upkeep._HOUSE_WAITS_S)
+    with exclusive.alone(database, exclusive.LONG_WORK) as is_alone:
+        assert is_alone
+        with pytest.raises(Retry):
+            upkeep.keep_house.apply(throw=True, retries=almost_a_day - 1)
+        with pytest.raises(MaxRetriesExceededError):
+            upkeep.keep_house.apply(throw=True, retries=almost_a_day + 60)
+
+    def away(_: object) -> None:
+        raise Unavailable("the database is away")
+
+    # Who has waited for long is not at the end of his tries when the database is away for a moment then.
+    monkeypatch.setattr(upkeep, "_keep_house", away)
+    with pytest.raises(Retry):
+        upkeep.keep_house.apply(throw=True, retries=almost_a_day - 1)
 
 
 def test_a_series_goes_with_its_last_sample(worker: Settings, session: Session, put: Put) -> None:
