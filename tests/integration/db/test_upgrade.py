@@ -6,7 +6,7 @@ from alembic import command
 from sqlalchemy import text
 
 from db.cli import _config
-from db.queries import ungrouped
+from db.queries import unfinished, ungrouped
 from db.session import Database
 from tests.servers import PrivateServers
 
@@ -44,6 +44,35 @@ def test_alerts_that_fire_when_incidents_come_are_still_to_be_taken_in(servers: 
         assert [(change.alert_id, change.change) for change in waiting] == [(2, "firing")]
         with database.transaction() as session:
             assert ungrouped.changes(session, limit=10) == []
+    finally:
+        database.close()
+        servers.drop_database(url)
+
+
+def test_what_is_there_when_outbreaks_and_waiting_are_told_has_been_so_since_it_began_or_since_then(
+    servers: PrivateServers,
+) -> None:
+    url = servers.new_database()
+    database = Database(url, statement_timeout_ms=0)
+    try:
+        with database.engine.connect() as connection:
+            command.upgrade(_config(connection), "0017")
+        with database.transaction() as session:
+            session.execute(
+                text(
+                    "INSERT INTO incidents (title, labels, opened_at, last_activity_at, reopened)"
+                    " SELECT 'one', '{}', now() - interval '1 day', now(), n FROM generate_series(0, 1) AS n"
+                )
+            )
+            session.execute(text("INSERT INTO series (metric_name, labels, digest) VALUES ('m', '{}', '')"))
+            session.execute(text("INSERT INTO series_progress SELECT id, now() - interval '1 day' FROM series"))
+        with database.engine.connect() as connection:
+            command.upgrade(_config(connection), "head")
+        with database.transaction() as session:
+            assert session.scalar(text("SELECT bool_and(active_since = opened_at) FROM incidents")) is True
+            waiting = unfinished.waiting(session)["series"]
+            assert waiting.count == 1
+            assert waiting.oldest_s < 600
     finally:
         database.close()
         servers.drop_database(url)
