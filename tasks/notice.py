@@ -88,7 +88,7 @@ def _paragraphs(
         yield f"First steps:\n{_words(steps, _MOST_STEPS)}"
     later = "" if incident.state == claimed.incident_state else f"; by now it has changed, to state {incident.state}"
     over = "" if incident.resolved_at is None else f", over since {_moment(incident.resolved_at)}"
-    since = _moment(incident.opened_at)
+    since = _moment(incident.active_since)
     yield f"Incident {incident.id}, state {claimed.incident_state}{later}, since {since}{over}\n{link}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -31,7 +31,7 @@ def claim(**changed: Any) -> NotificationClaim:
 def incident(**changed: Any) -> Incident:
     given = {
         "id": 12, "title": "HighErrorRate on checkout", "severity": "critical", "status": "open", "state": 2,
-        "opened_at": AT, "services": ["checkout"],
+        "opened_at": AT - timedelta(days=3), "active_since": AT, "services": ["checkout"],
         "suspects": [{"service": "payment", "confidence": 0.81}, {"service": "checkout", "confidence": 0.1}],
     }  # fmt: skip
     return Incident(**{**given, **changed})
