@@ -21,8 +21,7 @@ SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 
 
 def note(database: Database) -> None:
-    with database.transaction() as noting:
-        arrivals.all_notes(noting)
+    arrivals.all_notes(database.transaction)
 
 
 def score(database: Database, *, until: datetime | None = None) -> None:
