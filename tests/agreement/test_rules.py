@@ -156,12 +156,33 @@ def test_promtool_finds_configuration_and_rules_good(peers: None) -> None:
 
 @pytest.mark.peers
 @pytest.mark.parametrize(
-    ("labels", "receiver"),
-    [("alertname=SensusAnomaly severity=warning", "people"), ("alertname=CollectorDown severity=critical", "sensus")],
+    ("labels", "receivers"),
+    [
+        ("alertname=SensusAnomaly severity=warning", ["people"]),
+        # Nobody hears of the API's end from the API.
+        ("alertname=CollectorDown severity=critical", ["people", "sensus"]),
+        ("alertname=ScoringBehind severity=warning", ["people", "sensus"]),
+        ("alertname=NoAnomaliesDetected severity=info", ["sensus"]),
+        # Sensus would count it as an alert that came in, which ends it.
+        ("alertname=NoAlertsReceived severity=warning", ["people"]),
+        ("alertname=OfNoSeverity", ["sensus"]),
+    ],
 )
-def test_an_alert_goes_where_the_routes_say(peers: None, labels: str, receiver: str) -> None:
+def test_an_alert_goes_where_the_routes_say(peers: None, labels: str, receivers: list[str]) -> None:
+    assert _receivers(labels) == receivers
+
+
+@pytest.mark.peers
+def test_people_are_told_of_everything_that_is_more_than_a_note(peers: None) -> None:
+    for name, rule in ALERTS.items():
+        severity = rule["labels"]["severity"]
+        assert ("people" in _receivers(f"alertname={name} severity={severity}")) == (severity != "info"), name
+
+
+def _receivers(labels: str) -> list[str]:
+    """Where Alertmanager sends an alert with these labels, in the order of its routes."""
     config = f"--config.file={ROOT / 'ops' / 'alertmanager' / 'alertmanager.yml'}"
     done = subprocess.run(
         ["amtool", "config", "routes", "test", config, *labels.split()], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == receiver
+    return done.stdout.strip().split(",")

@@ -59,7 +59,7 @@ def work() -> Dashboard:
                 ),
                 number(
                     "Ollama",
-                    "1 while it answers. OllamaServiceDown fires at 0.",
+                    "1 while it answers. OllamaServiceDown fires at 0, where it answered within the last week.",
                     Prom('min(probe_success{job="ollama"})'),
                     unit="bool_on_off",
                     limits=(1,),
