@@ -1,4 +1,4 @@
-"""How much memory and time do our processes take?  Those that share their figures on this machine."""
+"""How much memory and time do our processes take, and how much is there?  Those that share figures on this machine."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 import psutil
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from sensus import metrics
+from sensus import memory, metrics
 
 _PID = re.compile(r"_(\d+)\.db$")
 _QUEUE = re.compile(r"^--queues=(\w+)$")
 
 
 def families() -> Iterator[Metric]:
-    """Resident memory and CPU time of each process, by its name in the process table."""
-    memory = GaugeMetricFamily(
+    """Resident memory and CPU time of each process, by its name in the process table, and the memory that all have."""
+    resident = GaugeMetricFamily(
         "sensus_process_resident_memory_bytes", "Resident memory of a process.", labels=["process", "pid"]
     )
     cpu = CounterMetricFamily("sensus_process_cpu_seconds", "CPU time of a process.", labels=["process", "pid"])
@@ -28,12 +28,21 @@ def families() -> Iterator[Metric]:
             with process.oneshot():
                 labels = [_name(process.cmdline()), str(pid)]
                 times = process.cpu_times()
-                memory.add_metric(labels, process.memory_info().rss)
+                resident.add_metric(labels, process.memory_info().rss)
                 cpu.add_metric(labels, times.user + times.system)
         except psutil.Error:
             continue  # it has ended meanwhile; its files are left behind on purpose, for the totals
-    yield memory
+    yield resident
     yield cpu
+    room = memory.now()
+    yield GaugeMetricFamily(
+        "sensus_memory_limit_bytes",
+        "Memory that these processes may take together: the limit of their container, else what the machine has.",
+        value=room.limit,
+    )
+    yield GaugeMetricFamily(
+        "sensus_memory_used_bytes", "Memory that is taken of it, without what can be dropped at once.", value=room.used
+    )
 
 
 def _pids() -> set[int]:

@@ -198,15 +198,23 @@ def overview() -> Dashboard:
             ],
             "Room left": [
                 lines(
-                    "Memory",
-                    "Resident memory by process. HighMemoryUsage fires when one process is above the line.",
+                    "Memory of its limit",
+                    "What each container has taken of what it may, or the machine of what it has. "
+                    "HighMemoryUsage fires above the line.",
                     Prom(
-                        "max by (process) (sensus_process_resident_memory_bytes{here})",
-                        "{{process}}",
+                        "max by (job, instance) (sensus_memory_used_bytes{here} / sensus_memory_limit_bytes{here})",
+                        "{{instance}}",
                     ),
-                    unit="bytes",
+                    unit="percentunit",
                     limits=(limit("HighMemoryUsage"),),
-                    width=8,
+                    width=6,
+                ),
+                lines(
+                    "Memory",
+                    "Resident memory of the largest process of a kind.",
+                    Prom("max by (process) (sensus_process_resident_memory_bytes{here})", "{{process}}"),
+                    unit="bytes",
+                    width=6,
                 ),
                 lines(
                     "CPU",
@@ -217,7 +225,7 @@ def overview() -> Dashboard:
                     ),
                     unit="percentunit",
                     limits=(limit("HighCPUUsage"),),
-                    width=8,
+                    width=6,
                 ),
                 lines(
                     "Statements",
@@ -229,7 +237,7 @@ def overview() -> Dashboard:
                     ),
                     unit="s",
                     limits=(limit("SlowDatabaseQueries"),),
-                    width=8,
+                    width=6,
                 ),
             ],
         },

@@ -28,6 +28,8 @@ def test_metrics_tell_of_requests_unfinished_work_and_queues(client: FlaskClient
         "sensus_ingest_lag_seconds 0.0",
         'sensus_queue_length{queue="anomaly"} 0.0',
         "sensus_process_resident_memory_bytes{",
+        "sensus_memory_limit_bytes ",
+        "sensus_memory_used_bytes ",
         'sensus_alerts_received_total{status="firing"}',
         'sensus_quarantined_total{reason="nul"}',
         "sensus_samples_late_total",

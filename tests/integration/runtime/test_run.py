@@ -119,6 +119,7 @@ def test_a_process_without_an_api_beside_it_shows_its_figures(env: Environment, 
     assert "# TYPE sensus_anomalies_detected_total counter" in shown
     assert 'sensus_process_resident_memory_bytes{pid="' in shown
     assert f'process="{name}"' in shown
+    assert "sensus_memory_limit_bytes " in shown
 
 
 def _answer(address: str) -> str:
