@@ -41,6 +41,8 @@ NAMES = {
     "AuditStreamDown",
     "ModelStale",
     "BeatStopped",
+    "GroupingBehind",
+    "NotificationsUntold",
 }
 # What is not made by `sensus.metrics`, by who makes it.
 _BY_OTHERS = re.compile(

@@ -12,6 +12,7 @@ import httpx
 from celery import Celery
 
 from sensus import times
+from tests import factories
 from tests.ops import loop
 from tests.ops.stack import KEY, Stack
 from tests.waiting import wait_for
@@ -51,6 +52,11 @@ def _redis_away(stack: Stack) -> None:
     _post_sample(stack)
 
 
+def _grouping_away(stack: Stack) -> None:
+    stack.programs["worker-maintenance"].kill()
+    _post(stack, "alerts", factories.alertmanager_webhook([factories.alert("Ungrouped", starts_at=times.now())]))
+
+
 def _nobody_to_tell(stack: Stack) -> None:
     stack.programs["alertmanager"].kill()
     loop.another_spike(stack)
@@ -58,10 +64,12 @@ def _nobody_to_tell(stack: Stack) -> None:
 
 def _post_sample(stack: Stack) -> None:
     sample = {"metric_name": "outage_probe", "metric_value": 1.0, "timestamp": times.isoformat(times.now())}
-    answer = httpx.post(
-        f"{stack.api}/api/v1/metrics", json=sample, headers={"Authorization": f"Bearer {KEY}"}, timeout=30
-    )
-    answer.raise_for_status()
+    _post(stack, "metrics", sample)
+
+
+def _post(stack: Stack, what: str, body: object) -> None:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    httpx.post(f"{stack.api}/api/v1/{what}", json=body, headers=headers, timeout=30).raise_for_status()
 
 
 OUTAGES = (
@@ -75,7 +83,12 @@ OUTAGES = (
         meanwhile=_post_sample,
     ),
     _of_program("worker-llm", "AIServiceDown"),
-    _of_program("worker-maintenance", "AIServiceDown"),
+    Outage(
+        "worker-maintenance killed",
+        ("AIServiceDown", "GroupingBehind"),
+        _grouping_away,
+        lambda stack: stack.programs["worker-maintenance"].start(),
+    ),
     _of_program("beat", "BeatStopped"),
     _of_program("flower", "TargetDown"),
     _of_program("celery-exporter", "TargetDown"),

@@ -19,7 +19,13 @@ FACTOR = 30
 _LEAST_RANGE_S = 5 * SCRAPE_S
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Ages at which alerts begin, by alert: seconds of the rule, and of the check.
-_AGES = {"ScoringBehind": (600, 20), "AuditStreamDown": (300, 10), "AnomalyAlertsUntold": (120, 10)}
+_AGES = {
+    "ScoringBehind": (600, 20),
+    "GroupingBehind": (300, 10),
+    "NotificationsUntold": (600, 20),
+    "AuditStreamDown": (300, 10),
+    "AnomalyAlertsUntold": (120, 10),
+}
 _DURATION = re.compile(r"(\d+)([smhd])")
 
 Addresses = Mapping[str, str]

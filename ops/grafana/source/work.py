@@ -76,10 +76,11 @@ def work() -> Dashboard:
                 ),
                 lines(
                     "Age of the oldest work",
-                    "By kind of work. ScoringBehind fires above the line, for samples.",
+                    "By kind of work. GroupingBehind fires above the lower line, for alerts, and above the upper one "
+                    "ScoringBehind, for samples, and NotificationsUntold.",
                     Prom("max by (kind) (sensus_unfinished_age_seconds{here})", "{{kind}}"),
                     unit="s",
-                    limits=(limit("ScoringBehind"),),
+                    limits=(limit("GroupingBehind"), limit("ScoringBehind")),
                     width=8,
                 ),
                 lines(
