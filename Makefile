@@ -8,7 +8,7 @@ ARGS ?=
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check prove ops-check package-check containers-check secrets lock proto readme dashboards rules curve clean
+.PHONY: help setup up test check prove ops-check package-check containers-check secrets lock proto readme dashboards rules runbook curve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ dashboards: $(VENV)/.dev ## write the dashboards of ops/grafana anew
 
 rules: $(VENV)/.dev ## write the rules of Prometheus as an object of Kubernetes anew
 	@$(BIN)/python -m ops.kubernetes.rules
+
+runbook: $(VENV)/.dev ## say where people find docs/runbook.md, for alerts and dashboards: make runbook ARGS=https://...
+	@$(BIN)/python -m ops.runbook $(ARGS)
+	@$(MAKE) --no-print-directory rules dashboards
 
 curve: $(VENV)/.base ## draw docs/scaling.svg anew from docs/scaling.jsonl, where `sensus bench scale` was kept
 	@$(BIN)/python -m bench.curve docs/scaling.jsonl docs/scaling.svg

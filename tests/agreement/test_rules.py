@@ -12,6 +12,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
+from ops import runbook
 from sensus import metrics
 from tests.dashboards import promql, questions
 
@@ -94,7 +95,13 @@ def test_an_alert_says_how_bad_it_is_what_it_means_and_where_to_read_on(name: st
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
     assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
     assert all(text.endswith(".") for key, text in rule["annotations"].items() if key != "runbook_url")
-    assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{name.lower()}"
+    assert rule["annotations"]["runbook_url"] == f"{runbook.address()}#{name.lower()}"
+
+
+def test_the_runbook_is_where_the_links_lead() -> None:
+    """As a file of ours, or elsewhere by a whole address."""
+    address = runbook.address()
+    assert address.startswith(("http://", "https://")) or (ROOT / address).is_file()
 
 
 def test_the_runbook_has_one_heading_for_each_alert_with_its_four_parts() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as models
 
+from ops import runbook
 from ops.grafana.source.panels import Panel
 from ops.grafana.source.queries import DATABASE, POSTGRES, PROMETHEUS
 
@@ -34,7 +35,7 @@ def board(
         .timezone("browser")
         .readonly()
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
-        .links([_others()])
+        .links([_others(), *_runbook()])
         .variables([_source("datasource", "Prometheus", "prometheus"), _database(), _job(), _instance(), *also])
     )
     number = 0
@@ -100,3 +101,11 @@ def _others() -> dashboard.DashboardLink:
         .include_vars(True)
         .keep_time(True)
     )
+
+
+def _runbook() -> list[dashboard.DashboardLink]:
+    """To the runbook, when its address is one that a browser can open from anywhere."""
+    address = runbook.address()
+    if not address.startswith(("http://", "https://")):
+        return []
+    return [dashboard.DashboardLink("Runbook").type(models.DashboardLinkType.LINK).url(address).target_blank(True)]
