@@ -22,7 +22,7 @@ _ADDRESS = re.compile(r"[\w~./][\w~./:?&=%@+,-]*")
 def main(words: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 wrong usage."""
     parser = argparse.ArgumentParser(
-        prog="make runbook ARGS=ADDRESS", description="Say where people find docs/runbook.md."
+        usage="make runbook ARGS=ADDRESS", description="Say where people find docs/runbook.md."
     )
     parser.add_argument("address", type=_address, metavar="ADDRESS", help="without a heading; a path, or http(s)://...")
     move(parser.parse_args(words).address)
