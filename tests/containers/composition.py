@@ -38,6 +38,8 @@ FIGURES = (
     "sum(sensus_analyses_total)",
     'count(sensus_process_resident_memory_bytes{process="worker-llm"})',
     'count(sensus_process_resident_memory_bytes{process="beat"})',
+    # Workers and beat know the limits of their containers, which are at most 2 GiB.
+    'count(sensus_memory_limit_bytes{job="sensus-workers"} <= 2147483648) == 4',
     "pg_up",
     "redis_up",
     "redis_key_size or redis_memory_max_bytes",
