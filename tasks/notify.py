@@ -30,8 +30,6 @@ _LONGEST_PAUSE_S = 300.0
 def tell(self: SensusTask) -> None:
     """Send what is due; one process at a time, so that what hangs never takes more than one."""
     there = targets(self.settings.notification_urls())
-    if not there:
-        return
     with exclusive.alone(self.database, exclusive.NOTIFYING) as is_alone:
         if is_alone:
             _skip(self, there)

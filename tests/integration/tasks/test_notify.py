@@ -266,6 +266,18 @@ def test_what_waits_for_a_target_reaches_it_after_its_password_changed_and_nothi
     assert statuses(session) == ["sent", "skipped"]
 
 
+def test_nothing_waits_when_nobody_is_to_be_told_any_more(
+    tell_webhook: None, change: Change, webhook: WebhookReceiver, finish: Finish, session: Session
+) -> None:
+    webhook.stop()
+    finish()
+    tell()
+    assert statuses(session) == ["waiting"]
+    change(notify_urls=None)
+    tell()
+    assert statuses(session) == ["skipped"]
+
+
 def test_no_secret_of_a_url_is_in_any_log_answer_or_row(
     tell_all: None,
     change: Change,
