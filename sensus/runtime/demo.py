@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ def replay(api: str, key: str, say: Callable[[str], None]) -> None:
             say(f"demo: sending {series['metric_name']} of {series['labels']['service']}, two weeks of history")
             for batch in _batches(series, end):
                 _post(client, "/api/v1/metrics", batch)
+        _post(client, "/api/v1/topology", {"edges": incident["calls"]})
         for change in incident["changes"]:
             at = end - timedelta(minutes=change.pop("minutes_before_end"))
             _post(client, "/api/v1/events", {**change, "timestamp": times.isoformat(at)})
@@ -41,8 +42,19 @@ def replay(api: str, key: str, say: Callable[[str], None]) -> None:
         for alert_id in sent["alert_ids"]:
             analysis = _await(client, f"/api/v1/alerts/{alert_id}/analysis", {}, _is_done)
             say(f"demo: alert {alert_id}: {analysis['root_cause']} (confidence {analysis['confidence']:.2f})")
+        for path in _incidents(client, sent["alert_ids"]):
+            told = _await(client, path, {}, _is_explained)
+            analysis, count = told["analysis"], len(told["alerts"])
+            say(f"demo: {count} alerts as one: {analysis['root_cause']} (confidence {analysis['confidence']:.2f})")
+            say(f"demo: all that is known of them: {api}{path}")
         anomalies = client.get("/api/v1/anomalies", params={"limit": 500}).json()["items"]
-        say(f"demo: {len(anomalies)} anomalies found; see {api}/docs for what can be asked of them")
+        say(f"demo: {len(anomalies)} anomalies found in two weeks; see {api}/docs for what can be asked")
+
+
+def _incidents(client: httpx.Client, alert_ids: Sequence[int]) -> list[str]:
+    """Where the incidents of these alerts are, once each of them is in one."""
+    alerts = [_await(client, f"/api/v1/alerts/{alert_id}", {}, _is_grouped) for alert_id in alert_ids]
+    return [f"/api/v1/incidents/{id_}" for id_ in sorted({alert["incident_id"] for alert in alerts})]
 
 
 def _batches(series: dict[str, Any], end: datetime) -> Iterator[list[dict[str, Any]]]:
@@ -81,6 +93,15 @@ def _await(client: httpx.Client, path: str, query: dict[str, Any], good: Callabl
 
 def _is_there(answer: httpx.Response) -> bool:
     return answer.is_success and bool(answer.json()["items"])
+
+
+def _is_grouped(answer: httpx.Response) -> bool:
+    return answer.is_success and answer.json()["incident_id"] is not None
+
+
+def _is_explained(answer: httpx.Response) -> bool:
+    analysis = answer.json()["analysis"] if answer.is_success else None
+    return analysis is not None and analysis["root_cause"] is not None
 
 
 def _is_done(answer: httpx.Response) -> bool:
