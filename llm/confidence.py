@@ -82,8 +82,7 @@ def without_model(case: Case) -> float:
     At most 0.35, unless it is a suspect: its chance needs nobody's reasoning.
     """
     telling = _telling(case)
-    first = telling[0] if telling else None
-    if first is not None and first.kind == SUSPECT and (known := chance(first)) is not None:
+    if telling and telling[0].kind == SUSPECT and (known := chance(case.suspects[0])) is not None:
         return round(min(known, MOST), 3)
     strongest = telling[:3]
     if not strongest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -65,9 +66,9 @@ class Case:
 
     @property
     def suspects(self) -> tuple[EvidenceItem, ...]:
-        """The suspects that statistics ranked, likeliest first."""
+        """The suspects that statistics ranked, likeliest first: in the order of their ranking."""
         ranked = (item for item in self.evidence if item.kind == SUSPECT)
-        return tuple(sorted(ranked, key=lambda item: -item.weight))
+        return tuple(sorted(ranked, key=_place))
 
     @property
     def beside_the_alert(self) -> tuple[EvidenceItem, ...]:
@@ -130,6 +131,11 @@ def _bounded_labels(labels: Mapping[str, str]) -> dict[str, str]:
 
 def _the_alert(subject: Subject) -> EvidenceItem:
     return EvidenceItem(kind=ALERT, summary=subject.alert_name, at=subject.starts_at, labels=subject.labels, weight=1.0)
+
+
+def _place(suspect: EvidenceItem) -> tuple[float, float]:
+    told = suspect.facts.get("rank")
+    return (float(told) if isinstance(told, int | float) else math.inf), -suspect.weight
 
 
 def _rank(item: EvidenceItem) -> tuple[float, datetime, str, str, str]:

@@ -114,7 +114,18 @@ def _leads(case: Case) -> Iterator[EvidenceItem]:
         if item.kind in kinds or len(kinds) == 3:
             continue
         kinds.append(item.kind)
-        yield _earliest(case, relevant) if item.kind == RELATED_ALERT else item
+        yield _first(case, relevant, item)
+
+
+def _first(case: Case, relevant: list[EvidenceItem], heaviest: EvidenceItem) -> EvidenceItem:
+    """Which of its kind is told for the heaviest one: alerts go by time, suspects by their ranking."""
+    match heaviest.kind:
+        case "related_alert":
+            return _earliest(case, relevant)
+        case "suspect":
+            return case.suspects[0]
+        case _:
+            return heaviest
 
 
 def _earliest(case: Case, items: list[EvidenceItem]) -> EvidenceItem:

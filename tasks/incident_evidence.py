@@ -80,9 +80,10 @@ def _gathered(session: Session, incident_id: int, settings: Settings, about: int
 
 def _suspect_items(found: Sequence[SuspectFound], recorded: IncidentRecorded) -> Iterator[EvidenceItem]:
     """The suspects as evidence: as heavy as their chance, the others by how near they come to the first."""
-    for suspect in found:
+    for rank, suspect in enumerate(found, start=1):
         near = suspect.score / found[0].score
         facts: dict[str, Fact] = {
+            "rank": rank,
             "service": suspect.service,
             "metric": suspect.metric,
             "score": round(suspect.score, 3),

@@ -46,7 +46,8 @@ def _scores(incident: Incident, settings: Settings) -> tuple[list[Scored], bool]
 def rank(incident: Incident, settings: Settings = DEFAULTS) -> tuple[Suspect, ...]:
     """Suspects, best first; empty when there is nothing to rank.
 
-    The first one's confidence is calibrated; the others share what it leaves by their scores.
+    The first one's confidence is calibrated. The others share what it leaves by their scores, but none has more than
+    its score in relation to the first's: what is left then is the chance that it is none of them.
     """
     if not incident.series or len(incident.times) < 2:
         return ()
@@ -55,7 +56,8 @@ def rank(incident: Incident, settings: Settings = DEFAULTS) -> tuple[Suspect, ..
         return ()
     certain = confidence_of(scored, has_graph)
     rest = sum(item.score for item in scored[1:])
-    shares = [certain, *((1 - certain) * item.score / rest if rest > 0 else 0.0 for item in scored[1:])]
+    most = min(certain / scored[0].score, (1 - certain) / rest) if rest > 0 else 0.0  # per unit of score
+    shares = [certain, *(most * item.score for item in scored[1:])]
     return tuple(
         Suspect(
             item.service,

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from db.models import AnalysisResult, Incident
 from db.session import Database
-from llm.confidence import MOST
+from llm.confidence import MOST, MOST_WITHOUT_MODEL
 from sensus import times
 from tests.factories import alert as message
 from tests.factories import alertmanager_webhook
@@ -106,6 +106,32 @@ def test_the_broken_service_is_the_first_suspect_though_its_caller_shouts(
     assert told["suspects"][0]["service"] == broken
     assert [suspect["service"] for suspect in told["suspects"]].count(broken) == 1
     assert "mailer" not in [suspect["service"] for suspect in told["suspects"][:3]], "nobody of the incident calls it"
+
+
+def test_of_two_that_look_alike_the_first_is_told_and_no_more_is_claimed_than_the_ranking_does(
+    database: Database, writer: FlaskClient, sent: Sent, session: Session
+) -> None:
+    """Nothing is measured of the one that calls both, so that no call tells a cause from a consequence."""
+    now = times.now().replace(microsecond=0)
+    rng = np.random.default_rng(7)
+    for service, rise in (("checkout", 0.40), ("orders", 0.36)):
+        ages_s = [STEP_S * n for n in range(240, 0, -1)]
+        rows = [
+            (now - timedelta(seconds=age_s), 0.2 + rng.normal(0, 0.01) + rise * (age_s < 60 * FAULT_MINUTES))
+            for age_s in ages_s
+        ]
+        store_samples(database, rows, "http_request_duration_seconds", {"service": service})
+    assert writer.post("/api/v1/topology", json=[["web", "checkout"], ["web", "orders"]]).status_code == 202
+    alerts_of(writer, ["web", "checkout", "orders"])
+    incident = settled(session)
+    first, second = incident.suspects
+    assert first["confidence"] >= second["confidence"]
+    row = analysis_of(session, incident)
+    assert row.confidence_score <= MOST_WITHOUT_MODEL
+    assert row.analysis_data["suspect"] in (None, first["service"])
+    told = {one["id"]: one["labels"]["service"] for one in row.analysis_data["evidence"] if one["kind"] == "suspect"}
+    assert list(told.values()) == [first["service"], second["service"]]
+    assert [told[id_] for id_ in row.analysis_data["cited"] if id_ in told] == [first["service"]]
 
 
 def test_a_limit_that_an_exporter_tells_as_the_largest_number_is_no_trouble(

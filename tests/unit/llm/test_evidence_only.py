@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm.analysis import Analysis
-from llm.evidence import ANOMALY, CHANGE, RELATED_ALERT, Case, number
+from llm.evidence import ANOMALY, CHANGE, RELATED_ALERT, SUSPECT, Case, number
 from llm.evidence_only import evidence_only, insufficient
 from tests.unit.llm import cases
 from tests.unit.llm.cases import PLANTED, START, item, subject
@@ -123,6 +123,21 @@ def test_of_several_alerts_the_earliest_is_the_lead() -> None:
     told = evidence_only(number(subject(), alerts, asked_at=START), None)
     assert told.root_cause.index("DiskFull") > 0
     assert told.cited == ("E3",)
+
+
+@pytest.mark.parametrize("weights", [(0.5, 0.5), (0.5, 0.4)])
+def test_of_several_suspects_the_first_of_the_ranking_is_blamed_with_its_own_chance(weights: tuple[float, ...]) -> None:
+    suspects = [
+        replace(
+            item(SUSPECT, f"latency of {service} rose", weight=weight, labels={"service": service}),
+            facts={"service": service, "rank": rank, "confidence": confidence},
+        )
+        for service, weight, rank, confidence in zip(("orders", "cart"), weights, (1, 2), (0.3, 0.29), strict=True)
+    ]
+    told = evidence_only(number(subject(), reversed(suspects), asked_at=START), None)
+    assert (told.suspect, told.confidence) == ("orders", 0.3)
+    assert "latency of orders rose" in told.root_cause
+    assert "the chance that they are the cause: orders (0.30), cart (0.29)." in told.analysis
 
 
 def test_with_nothing_but_the_alert_it_says_so_with_low_confidence() -> None:

@@ -6,12 +6,12 @@ import dataclasses
 import math
 import statistics
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench import made_incidents
@@ -75,10 +75,39 @@ def test_who_is_first_is_surer_where_the_fault_is_plain() -> None:
     assert all(0 <= each <= 1 for each in plain + nothing)
 
 
-def test_confidences_share_one() -> None:
-    suspects = rank(made()[1])
+def few(shifts: Mapping[str, float], seed: int, *, metrics: Sequence[str] = ("request_latency_seconds",)) -> Incident:
+    """Services that call nobody, four hours of them: noise, on which each metric of a service rises by its shift."""
+    rng = np.random.default_rng(seed)
+    times = np.arange(0.0, 4 * 3600.0, 60.0)
+    series = tuple((service, metric) for service in shifts for metric in metrics)
+    values = 1 + rng.normal(0, 0.05, (len(times), len(series)))
+    values[times >= 3 * 3600] += [shifts[service] for service, _ in series]
+    return Incident(times, values, series, 3 * 3600.0)
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from([0.0, 0.1, 0.3, 0.95, 1.0]), min_size=1),
+    st.integers(0, 1000),
+)
+@example({"checkout": 0.40, "orders": 0.36}, 0)
+@settings(max_examples=40, deadline=None)
+def test_a_later_suspect_is_never_surer_than_an_earlier_one(shifts: dict[str, float], seed: int) -> None:
+    suspects = rank(few(shifts, seed))
+    for told in ([one.confidence for one in suspects], [one.score for one in suspects]):
+        assert told == sorted(told, reverse=True)
+    assert sum(one.confidence for one in suspects) <= 1 + 1e-3
+
+
+def test_what_the_first_of_many_leaves_the_others_share() -> None:
+    suspects = rank(made(fault="memory")[1])
+    assert suspects[0].confidence > 0.7
     assert sum(suspect.confidence for suspect in suspects) == pytest.approx(1, abs=0.01)
-    assert [suspect.score for suspect in suspects] == sorted((s.score for s in suspects), reverse=True)
+
+
+def test_where_two_cannot_be_told_apart_there_may_be_neither() -> None:
+    first, second = rank(few({"checkout": 0.40, "orders": 0.36}, 0))
+    assert first.confidence < 0.5
+    assert first.confidence + second.confidence < 0.9
 
 
 def test_user_facing_indicators_are_no_suspects() -> None:
