@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ml.rootcause.calls import place_factor, reachable_from
-from ml.rootcause.confidence import confidence_of
-from ml.rootcause.deviations import prepare
+from ml.rootcause.confidence import ENOUGH_TO_COMPARE, confidence_of
+from ml.rootcause.deviations import Prepared, prepare
 from ml.rootcause.incident import DEFAULTS, Incident, Settings, Suspect
 from ml.rootcause.kinds import LOST_CALLS
+from ml.rootcause.noise import noise_of
 from ml.rootcause.series import series_evidence
 from ml.rootcause.services import Scored, alert_symptom, by_service, discounted, lost_calls_of, silence_of, total_of
 
@@ -20,9 +21,8 @@ def _column_of(incident: Incident) -> int | None:
     return incident.series.index(wanted) if wanted in incident.series else None
 
 
-def _scores(incident: Incident, settings: Settings) -> tuple[list[Scored], bool]:
-    prepared = prepare(incident, settings)
-    values, trust = series_evidence(prepared, _column_of(incident), settings)
+def _scores(incident: Incident, prepared: Prepared, column: int | None, settings: Settings) -> list[Scored]:
+    values, trust = series_evidence(prepared, column, settings)
     values = np.round(values, 9)  # equal evidence stays equal whatever the units, so that ties break by name
     evidence = by_service(prepared, values)
     callees = prepared.callees
@@ -40,7 +40,7 @@ def _scores(incident: Incident, settings: Settings) -> tuple[list[Scored], bool]
         factor = place_factor(service, callees, reachable, settings)
         scored.append(Scored(service, metric, round(score * factor, 6), pieces))
     scored.sort(key=lambda item: (-item.score, item.service))
-    return scored, bool(callees)
+    return scored
 
 
 def rank(incident: Incident, settings: Settings = DEFAULTS) -> tuple[Suspect, ...]:
@@ -51,10 +51,13 @@ def rank(incident: Incident, settings: Settings = DEFAULTS) -> tuple[Suspect, ..
     """
     if not incident.series or len(incident.times) < 2:
         return ()
-    scored, has_graph = _scores(incident, settings)
+    prepared, column = prepare(incident, settings), _column_of(incident)
+    scored = _scores(incident, prepared, column, settings)
     if not scored:
         return ()
-    certain = confidence_of(scored, has_graph)
+    few = len(scored) < ENOUGH_TO_COMPARE
+    noise = noise_of(scored[0].service, prepared, column, settings) if few else 0.0
+    certain = confidence_of(scored, has_graph=bool(prepared.callees), noise=noise)
     rest = sum(item.score for item in scored[1:])
     most = min(certain / scored[0].score, (1 - certain) / rest) if rest > 0 else 0.0  # per unit of score
     shares = [certain, *(most * item.score for item in scored[1:])]

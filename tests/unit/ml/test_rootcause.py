@@ -110,6 +110,46 @@ def test_where_two_cannot_be_told_apart_there_may_be_neither() -> None:
     assert first.confidence + second.confidence < 0.9
 
 
+KINDS = ("cpu_usage", "memory_working_set_bytes", "disk_io_time", "request_latency_seconds", "error_ratio")
+THIRTY = tuple(f"{kind}_{number}" for number in range(6) for kind in KINDS)
+WEAK = 0.4  # people are told of weak evidence below it
+
+
+@pytest.mark.parametrize("services", [("checkout",), ("checkout", "orders")])
+@pytest.mark.parametrize("minutes", [10, 60])
+def test_noise_is_weak_evidence_however_few_services_and_many_metrics(services: tuple[str, ...], minutes: int) -> None:
+    sure = []
+    for seed in range(20):
+        noise = few(dict.fromkeys(services, 0.0), seed, metrics=THIRTY)
+        during = noise.times < noise.start + 60 * minutes
+        alert = Alert("checkout", "request_latency_seconds_0", noise.start)
+        noise = dataclasses.replace(noise, times=noise.times[during], values=noise.values[during], alert=alert)
+        sure.append(rank(noise)[0].confidence)
+    assert statistics.median(sure) < 0.2
+    assert sum(one >= WEAK for one in sure) <= 1, sorted(sure)
+
+
+@pytest.mark.parametrize("metric", ["cpu_usage_0", "request_latency_seconds_0"])
+def test_a_clear_fault_of_the_only_service_is_more_than_weak_evidence(metric: str) -> None:
+    for seed in range(20):
+        incident = few({"checkout": 0.0}, seed, metrics=THIRTY)
+        values = incident.values.copy()
+        values[incident.times >= incident.start, THIRTY.index(metric)] += 0.6
+        (suspect,) = rank(dataclasses.replace(incident, values=values))
+        assert suspect.metric == metric
+        assert suspect.confidence > WEAK
+
+
+@pytest.mark.parametrize("rows", [2, 3, 4, 6, 12, 100])
+def test_the_only_service_is_ranked_however_little_came_before(rows: int) -> None:
+    incident = few({"checkout": 0.4}, 1, metrics=THIRTY)
+    start = int(np.searchsorted(incident.times, incident.start))
+    kept = slice(start - rows // 2, start + rows - rows // 2)
+    short = dataclasses.replace(incident, times=incident.times[kept], values=incident.values[kept])
+    (suspect,) = rank(short)
+    assert 0 <= suspect.confidence <= 1
+
+
 def test_user_facing_indicators_are_no_suspects() -> None:
     _, incident = made()
     series = tuple(
