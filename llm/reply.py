@@ -28,6 +28,8 @@ _MOST_CITED = 10
 _WORDS_OF_AN_ITEM = 2
 
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+# The template of a reasoning model may open the thought, so that the model's own text only ends it.
+_END_OF_A_THOUGHT = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _ID = re.compile(r"\bE(\d{1,3})\b")
 _NO_CAUSE = re.compile(
@@ -124,10 +126,10 @@ def _refuse_unfounded(root_cause: str, evidence: str, orders: Orders, unknown_id
 
 
 def _json_object(text: str, done_reason: str) -> dict[str, object]:
-    """The object in the text that looks most like an answer."""
+    """The object in the text that looks most like an answer; of several alike the last, since models draft first."""
     if not text.strip():
         raise ReplyUnusable("it is empty")
-    bare = _THOUGHT.sub(" ", text[:_MOST_TEXT])
+    bare = _END_OF_A_THOUGHT.split(_THOUGHT.sub(" ", text))[-1][:_MOST_TEXT]
     # strict=False lets raw line breaks and tabs inside strings pass, which real models write.
     decoder = json.JSONDecoder(strict=False)
     best: dict[str, object] | None = None
@@ -139,7 +141,7 @@ def _json_object(text: str, done_reason: str) -> dict[str, object]:
             found, end = decoder.raw_decode(bare, place)
         except (ValueError, RecursionError):
             found = None
-        if isinstance(found, dict) and (best is None or _likeness(found) > _likeness(best)):
+        if isinstance(found, dict) and (best is None or _likeness(found) >= _likeness(best)):
             best = found
         place = bare.find("{", end)
     if best is not None and _likeness(best):

@@ -126,6 +126,12 @@ def _thinking(prompt: str, wanted: object, _argument: str) -> Iterator[Step]:
     yield Done()
 
 
+def _thought_by_the_template(prompt: str, wanted: object) -> str:
+    """The template has opened the thought, in the prompt."""
+    draft = json.dumps(analysis(prompt) | {"root_cause": "The network of checkout."})
+    return f"Let me draft: {draft}\nNo, wrong.</think>{answer(prompt, wanted)}"
+
+
 def _endless(_prompt: str, _wanted: object, _argument: str) -> Iterator[Step]:
     # The real server stops a run whose token repeats more than 30 times, with no error and no last line.
     yield from itertools.repeat(Text(" the"), 31)
@@ -182,6 +188,7 @@ PLAYS: dict[str, Play] = {
     "one_endless_line": _one_endless_line,
     "thinking": _thinking,
     "think_tags": _saying(lambda prompt, wanted: f'<think>{{"root_cause": "no"}}</think>{answer(prompt, wanted)}'),
+    "end_of_a_thought": _saying(_thought_by_the_template),
     "midstream_error": _midstream_error,
     "cut": _cut,
     "404": _only(error(404, "model 'llama2' not found")),

@@ -70,7 +70,10 @@ def test_every_behaviour_ends_in_an_honest_explanation_in_time(
             assert told.confidence <= 0.2
 
 
-GOOD = ["normal", "fenced", "prose", "control_characters", "extra_keys", "thinking", "think_tags", "slow_first:0.3"]
+GOOD = [
+    "normal", "fenced", "prose", "control_characters", "extra_keys", "thinking", "think_tags", "end_of_a_thought",
+    "slow_first:0.3",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("play", GOOD)

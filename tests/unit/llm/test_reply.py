@@ -64,6 +64,37 @@ def test_what_stands_around_the_json_is_passed_over(wrapped: str) -> None:
     assert read_usual(wrapped.replace("{}", good(), 1).replace("{{", "{").replace("}}", "}")).cited == ("E2", "E3")
 
 
+DRAFT = good(root_cause="The network of checkout, as drafted.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Templates of reasoning models open the thought themselves, so that the model only closes it.
+        f"Let me draft: {DRAFT}\nNo, wrong.</think>\n{good()}",
+        f"{DRAFT}</thinking>{good()}",
+        f"{DRAFT}</THINK>\n```json\n{good()}\n```",
+        f"{DRAFT}</think>{DRAFT}</think>{good()}",
+        f"<think>{DRAFT}</think>{good()}",
+        f"<think>a{DRAFT}<think>b</think>{good()}",
+        f"{DRAFT}\nNo, wrong:\n{good()}",
+        f"{good()}<think>{DRAFT}",
+        f"{good()}<think>{DRAFT}</think>",
+        f"{DRAFT}</think>{good()}<think>{DRAFT}</think>",
+    ],
+)
+def test_an_answer_is_what_was_said_last_and_no_draft(text: str) -> None:
+    assert read_usual(text).root_cause == GOOD["root_cause"]
+
+
+def test_a_thought_without_an_answer_is_none() -> None:
+    assert "not a JSON object" in refusal(f"{DRAFT}</think>\nI can't tell.")
+
+
+def test_a_thought_that_is_longer_than_an_answer_may_be_hides_none() -> None:
+    assert read_usual(f"{'Hm. ' * 20_000}</think>{good()}").root_cause == GOOD["root_cause"]
+
+
 def test_raw_line_breaks_and_tabs_inside_strings_are_read() -> None:
     text = good(analysis="first@second#third").replace("@", "\n").replace("#", "\t")
     assert read_usual(text).analysis == "first\nsecond third"
