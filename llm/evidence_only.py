@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
@@ -110,11 +111,22 @@ def _leads(case: Case) -> Iterator[EvidenceItem]:
     # What to do about a cause is no sign of it.
     relevant = [item for item in case.beside_the_alert if item.weight >= _RELEVANT and item.kind != RUNBOOK]
     kinds: list[str] = []
-    for item in relevant:
+    for item in (*relevant[:1], *_changes_of_the_suspect(case, relevant), *relevant[1:]):
         if item.kind in kinds or len(kinds) == 3:
             continue
         kinds.append(item.kind)
         yield _first(case, relevant, item)
+
+
+def _changes_of_the_suspect(case: Case, relevant: list[EvidenceItem]) -> Iterator[EvidenceItem]:
+    """What was changed of the service that leads, or names it: it says why that service, and what to undo."""
+    service = service_of(case.suspects[0]) if relevant and relevant[0].kind == SUSPECT else None
+    if service is None:
+        return
+    named = re.compile(rf"(?<![\w-]){re.escape(service)}(?![\w-])")
+    for item in relevant:
+        if item.kind == CHANGE and (service in item.labels.values() or named.search(item.summary)):
+            yield item
 
 
 def _first(case: Case, relevant: list[EvidenceItem], heaviest: EvidenceItem) -> EvidenceItem:
@@ -135,7 +147,7 @@ def _earliest(case: Case, items: list[EvidenceItem]) -> EvidenceItem:
 
 
 def _steps(case: Case) -> Iterator[str]:
-    for item in _leads(case):
+    for place, item in enumerate(_leads(case)):
         when = relative_time(item.at, _start(case))
         match item.kind:
             case "change":
@@ -144,7 +156,8 @@ def _steps(case: Case) -> Iterator[str]:
                     "when it explains it, undo that change the way your team undoes changes."
                 )
             case "related_alert":
-                yield f"Look at {item.id} first ({_told(item)}, {when}): it may be the cause of this alert."
+                first = "" if place else " first"
+                yield f"Look at {item.id}{first} ({_told(item)}, {when}): it may be the cause of this alert."
             case "suspect":
                 yield f"Look at {_named(item)} first: {_told(item)} ({item.id})."
             case "similar_incident":

@@ -209,3 +209,30 @@ def test_it_has_something_to_say_about_every_case(case: Case) -> None:
     assert set(told.cited) <= {one.id for one in case.evidence}
     assert told.cited
     assert max(map(len, (told.root_cause, told.mitigation, told.analysis))) < 6000
+
+
+def test_a_change_of_the_suspect_is_told_beside_it_before_what_weighs_more() -> None:
+    web, orders, facts = {"service": "web"}, {"service": "orders-db"}, {"service": "orders-db", "rank": 1}
+    items = [
+        replace(item(SUSPECT, "latency of orders-db rose", labels=orders, weight=0.9), facts=facts),
+        item(RELATED_ALERT, "HighErrors", labels=web, weight=0.6),
+        item(ANOMALY, "errors was 0.2", labels=web, weight=0.55),
+        item(CHANGE, "Deploy mailer 3", labels={"service": "mailer"}, weight=0.5),
+        item(CHANGE, "orders-db 2.1: index dropped", labels=orders, weight=0.4),
+    ]
+    told = evidence_only(number(subject(), items, asked_at=START), None)
+    places = [told.root_cause.index(text) for text in ("latency of orders-db", "index dropped", "HighErrors")]
+    assert places == sorted(places)
+    assert "mailer" not in told.root_cause
+    assert told.mitigation.count(" first") == 1
+    assert "undo that change" in told.mitigation
+
+
+def test_a_change_that_names_the_suspect_was_made_to_it() -> None:
+    facts = {"service": "db", "rank": 1}
+    items = [
+        replace(item(SUSPECT, "cpu of db rose", labels={"service": "db"}, weight=0.9), facts=facts),
+        item(CHANGE, "Deploy orders-db 2", labels={"service": "orders"}, weight=0.6),
+        item(CHANGE, "Deploy checkout 4: reads db without a limit", labels={"service": "checkout"}, weight=0.5),
+    ]
+    assert "without a limit" in evidence_only(number(subject(), items, asked_at=START), None).root_cause
