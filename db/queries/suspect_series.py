@@ -31,6 +31,8 @@ class Binned:
     values: Sequence[float]
 
 
+# What Prometheus writes of its own alerts: that one fires explains no alert.
+_OF_ALERTS = ("ALERTS", "ALERTS_FOR_STATE")
 # One look-up in the index of labels for each pair of a label and a value.
 _SERIES = text(
     """
@@ -40,6 +42,7 @@ _SERIES = text(
         SELECT id, metric_name, labels FROM series WHERE series.labels @> wanted.labels LIMIT :each
     ) s
     JOIN series_progress p ON p.series_id = s.id AND p.newest_at >= :since
+    WHERE s.metric_name <> ALL(:of_alerts)
     ORDER BY s.id LIMIT :limit
     """
 )
@@ -62,6 +65,7 @@ def of_places(
     """Up to `limit` series that have one of these labels with that value, and a sample since then."""
     wanted = [{"place": place, "labels": {name: value}} for place, (name, value) in enumerate(labels)]
     given = {"wanted": msgspec.json.encode(wanted).decode(), "since": since, "limit": limit, "each": limit}
+    given["of_alerts"] = list(_OF_ALERTS)
     return [SeriesOfPlace(*row) for row in session.execute(_SERIES, given)]
 
 

@@ -146,6 +146,19 @@ def test_a_limit_that_an_exporter_tells_as_the_largest_number_is_no_trouble(
     assert incident.suspects[0]["metric"] != "memory_limit_bytes"
 
 
+def test_that_an_alert_fires_is_no_suspect(
+    database: Database, writer: FlaskClient, sent: Sent, session: Session
+) -> None:
+    now = system(database, writer, broken="orders-db")
+    for name in ("ALERTS", "ALERTS_FOR_STATE"):
+        labels = {"service": "checkout", "alertname": "HighLatency"}
+        store_samples(database, [(now - timedelta(seconds=n), float(n % 7)) for n in range(120)], name, labels)
+    alerts_of(writer, ["web", "checkout"])
+    incident = settled(session)
+    assert incident.suspects[0]["service"] == "orders-db"
+    assert not [suspect for suspect in incident.suspects if suspect["metric"].startswith("ALERTS")]
+
+
 def test_a_change_of_the_suspect_is_evidence_beside_it(
     database: Database, writer: FlaskClient, sent: Sent, session: Session
 ) -> None:
