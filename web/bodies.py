@@ -43,10 +43,14 @@ def whole(request: Request) -> bytes:
 
     Of a body whose length was not announced werkzeug gives as much as is allowed, and not a word of the rest.
     """
-    body = request.get_data(cache=True)
     most = request.max_content_length
+    too_large = RequestEntityTooLarge(f"the body has more than {most} bytes; send less, or raise SENSUS_MAX_BODY_BYTES")
+    try:
+        body = request.get_data(cache=True)
+    except RequestEntityTooLarge:
+        raise too_large from None
     if request.content_length is None and most is not None and len(body) >= most:
-        raise RequestEntityTooLarge
+        raise too_large
     return body
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Flask, Response, send_from_directory
+from flask import Blueprint, Flask, Response, redirect, send_from_directory
 from flask_smorest import Api
 from swagger_ui_bundle import swagger_ui_path
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from sensus import __version__
 from web import errors
@@ -174,6 +175,10 @@ def _as_openapi_3_0(schema: Any) -> Any:
 
 def _docs() -> Blueprint:
     blueprint = Blueprint("docs", __name__)
+
+    @blueprint.get("/")
+    def entrance() -> WerkzeugResponse:
+        return redirect("/docs")
 
     @blueprint.get("/docs")
     def page() -> Response:

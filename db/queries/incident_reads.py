@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Select, func, select, union
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, with_expression
 
 from db.models.alert import Alert
 from db.models.analysis import AnalysisFeedback, AnalysisResult
@@ -126,6 +126,7 @@ def alerts_query(incident_id: int, *, limit: int, before_id: int | None = None) 
     """The statement behind `alerts`, so that its plan can be looked at."""
     query = (
         select(Alert, IncidentAlert.joined_at, IncidentAlert.reason, IncidentAlert.strength)
+        .options(with_expression(Alert.incident_id, IncidentAlert.incident_id))
         .join(IncidentAlert, IncidentAlert.alert_id == Alert.id)
         .where(IncidentAlert.incident_id == incident_id)
         .order_by(IncidentAlert.alert_id.desc())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -13,6 +13,7 @@ from sensus.errors import Unreadable
 from sensus.storable import NotStorable, check_pairs, check_text
 from web import bodies
 
+Kind = Literal["deploy", "config", "scale", "feature_flag", "other"]
 _URL_BYTES = 2_048
 MOST_COMMITS = 200
 MOST_FILES = 500
@@ -32,7 +33,7 @@ class CommitIn(msgspec.Struct):
 class EventIn(msgspec.Struct):
     """A change that may explain what follows.  Without a timestamp it is of now."""
 
-    kind: Literal["deploy", "config", "scale", "feature_flag", "other"]
+    kind: Kind
     title: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
     labels: dict[str, str] | None = None
     timestamp: str | float | None = None
@@ -51,6 +52,8 @@ def read(body: bytes, received_at: datetime) -> NewEvent:
         event = _EVENT.decode(body)
     except msgspec.ValidationError as error:
         field, message = bodies.what_is_wrong(error)
+        if field == "kind":
+            message = f"must be one of {', '.join(get_args(Kind))}"
         raise bodies.invalid({field or "body": message}) from None
     labels = event.labels or {}
     try:

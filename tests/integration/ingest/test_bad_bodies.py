@@ -66,6 +66,7 @@ def test_five_megabytes_are_too_large(writer: FlaskClient) -> None:
     for path in PATHS:
         answer = writer.post(path, data=body, content_type="application/json")
         assert (answer.status_code, answer.get_json()["status"]) == (413, "Request Entity Too Large")
+        assert "SENSUS_MAX_BODY_BYTES" in answer.get_json()["message"]
 
 
 def test_another_content_type_is_unsupported(writer: FlaskClient) -> None:

@@ -51,3 +51,5 @@ def test_what_is_wrong_with_an_event_is_told(writer: FlaskClient) -> None:
         answer = writer.post("/api/v1/events", json={**EVENT, **fault})
         assert answer.status_code == 422
         assert list(answer.get_json()["errors"]) == [field]
+    told = writer.post("/api/v1/events", json={**EVENT, "kind": "deploi"}).get_json()["errors"]["kind"]
+    assert told == "must be one of deploy, config, scale, feature_flag, other"

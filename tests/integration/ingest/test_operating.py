@@ -41,6 +41,7 @@ def test_metrics_tell_of_requests_unfinished_work_and_queues(client: FlaskClient
 
 
 def test_the_documentation_needs_no_other_server(client: FlaskClient) -> None:
+    assert client.get("/").headers["Location"] == "/docs"
     page = client.get("/docs")
     assert page.status_code == 200
     assert "http" not in page.text.replace("<!doctype html>", "")

@@ -103,6 +103,7 @@ def test_the_broken_service_is_the_first_suspect_though_its_caller_shouts(
     assert row.analysis_data["suspect"] == broken
     assert row.confidence_score == pytest.approx(min(first["confidence"], MOST), abs=0.01)
     told = writer.get(f"/api/v1/incidents/{incident.id}").get_json()
+    assert {alert["incident_id"] for alert in told["alerts"]} == {incident.id}
     assert told["suspects"][0]["service"] == broken
     assert [suspect["service"] for suspect in told["suspects"]].count(broken) == 1
     assert "mailer" not in [suspect["service"] for suspect in told["suspects"][:3]], "nobody of the incident calls it"

@@ -6,15 +6,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from db.queries.events import NewEvent
 from sensus import times
 from sensus.storable import LABEL_VALUE_BYTES
 from web import bodies
-from web.schemas.ingest_events import MESSAGE_BYTES, MOST_COMMITS, MOST_FILES
-
-Kind = Literal["deploy", "config", "scale", "feature_flag", "other"]
+from web.schemas.ingest_events import MESSAGE_BYTES, MOST_COMMITS, MOST_FILES, Kind
 
 # What such files hold is read at start or run time, and compiled into nothing.
 _CONFIG_FILE = re.compile(
