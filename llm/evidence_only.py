@@ -100,7 +100,10 @@ def _root_cause(case: Case) -> str:
     if not leads:
         return f"No cause of {_alert(case)} can be told from what is recorded."
     first, *others = leads
-    text = f"The likeliest lead for {_alert(case)} is {_lead(case, first)}."
+    if _is_the_same_elsewhere(case, first):
+        text = f"{_alert(case)} is not alone: see {_lead(case, first)}. What they have in common is likelier the cause."
+    else:
+        text = f"The likeliest lead for {_alert(case)} is {_lead(case, first)}."
     if others:
         text += f" Also to be looked at: {'; '.join(_lead(case, item) for item in others)}."
     return text
@@ -155,6 +158,8 @@ def _steps(case: Case) -> Iterator[str]:
                     f"Compare the change in {item.id} ({_told(item)}, {when}) with the symptom; "
                     "when it explains it, undo that change the way your team undoes changes."
                 )
+            case "related_alert" if _is_the_same_elsewhere(case, item):
+                yield f"Compare {item.id} ({_told(item)}, {when}), the same alert elsewhere: what have both in common?"
             case "related_alert":
                 first = "" if place else " first"
                 yield f"Look at {item.id}{first} ({_told(item)}, {when}): it may be the cause of this alert."
@@ -171,6 +176,11 @@ def _steps(case: Case) -> Iterator[str]:
         yield f"Read the runbook in {runbook.id}: {_told(runbook)}."
     where = _where(case.subject.labels, 3)
     yield f"Check the state of {where} now." if where else "Check the alerting rule's own expression now."
+
+
+def _is_the_same_elsewhere(case: Case, item: EvidenceItem) -> bool:
+    """Whether it is an alert of the same rule, which is no cause of this one but suffers with it."""
+    return item.kind == RELATED_ALERT and item.summary.partition(":")[0] == case.subject.alert_name
 
 
 def _cited(case: Case) -> tuple[str, ...]:

@@ -236,3 +236,14 @@ def test_a_change_that_names_the_suspect_was_made_to_it() -> None:
         item(CHANGE, "Deploy checkout 4: reads db without a limit", labels={"service": "checkout"}, weight=0.5),
     ]
     assert "without a limit" in evidence_only(number(subject(), items, asked_at=START), None).root_cause
+
+
+def test_the_same_alert_elsewhere_is_not_called_its_cause() -> None:
+    one = subject(alert_name="TargetDown")
+    told = evidence_only(
+        number(one, [item(RELATED_ALERT, "TargetDown: 127.0.0.1:2 down", weight=0.6)], asked_at=START), None
+    )
+    assert "TargetDown (instance=10.0.0.3:8080, service=checkout, severity=critical) is not alone" in told.root_cause
+    assert "lead" not in told.root_cause
+    assert "the same alert elsewhere: what have both in common?" in told.mitigation
+    assert "may be the cause" not in told.mitigation
