@@ -4,7 +4,7 @@ Whoever can raise an alert writes into the prompt. The fence asks the model not 
 What reads like an order in the data (a clause that starts with a verb of action, a shell command, a word to the model
 itself) may not come back as advice, neither word by word nor nearly so, and no address is handed on at all. An honest
 hint in an annotation ("Restart the exporter.") is withheld by this as well: it stands in the alert anyway, and nothing
-tells it from a planted one.
+tells it from a planted one. Orders are known by English words; `repeated` looks after those in other languages.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from llm.evidence import CHANGE, RUNBOOK, Case
+from llm.evidence import ANOMALY, CHANGE, RELATED_ALERT, RUNBOOK, Case
+from llm.repeated import Said, repeats, said_in
 from llm.words import words
 
 _ACTIONS = words("actions")
@@ -70,10 +71,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """All orders found in a case, and the words that the rest of its data uses."""
+    """All orders found in a case, the words that the rest of its data uses, and its texts that strangers wrote."""
 
     found: tuple[Order, ...]
     innocent: frozenset[str]
+    said: Said
 
 
 def orders_in(case: Case) -> Orders:
@@ -85,7 +87,7 @@ def orders_in(case: Case) -> Orders:
         found.extend(orders)
         if not orders:
             innocent.update(_content(_words(text[:_MOST_TEXT])))
-    return Orders(found=tuple(found[:_MOST_ORDERS]), innocent=frozenset(innocent))
+    return Orders(found=tuple(found[:_MOST_ORDERS]), innocent=frozenset(innocent), said=_said(case))
 
 
 # The same labels and titles come again with every alert of a storm.
@@ -124,9 +126,11 @@ def unfit(sentence: str, orders: Orders, *, is_advice: bool) -> bool:
     """Whether this sentence of the model must not be handed on.
 
     No address and no destructive command ever is; nor is an order of the data, and as advice not even a sentence
-    that is made of the same words.
+    that is made of the same words, or of any text that a stranger wrote.
     """
     if _ADDRESS.search(sentence) or _DESTRUCTIVE.search(sentence) or (is_advice and _BARE_ADDRESS.search(sentence)):
+        return True
+    if repeats(sentence, orders.said, is_advice=is_advice):
         return True
     said = _words(sentence)
     return any(_repeats(said, _content(said), order, orders.innocent, is_advice=is_advice) for order in orders.found)
@@ -170,6 +174,19 @@ def _texts(case: Case) -> Iterator[tuple[str, bool]]:
         yield item.summary, item.kind == CHANGE
         yield from ((value, False) for value in _free_values(item.labels))
         yield from ((value, item.kind == CHANGE) for value in item.facts.values() if isinstance(value, str))
+
+
+def _said(case: Case) -> Said:
+    """What whoever raises an alert may have written. Causes and mitigations of the past are answers of ours."""
+    subject, items = case.subject, [item for item in case.beside_the_alert if item.kind != RUNBOOK]
+    labels = [subject.labels, *(item.labels for item in items)]
+    texts = [text for text in (subject.description, *subject.annotations.values()) if text]
+    texts += [item.summary for item in items if item.kind in (ANOMALY, RELATED_ALERT)]
+    # A value without spaces makes do: "lösche_alle_daten".
+    texts += [value if " " in value else re.sub(r"[_+-]", " ", value) for one in labels for value in _free_values(one)]
+    named = (value for one in labels for name, value in one.items() if name.lower() in _NAMING and is_a_name(value))
+    runbooks = (item.summary for item in case.beside_the_alert if item.kind == RUNBOOK)
+    return said_in((text[:_MOST_TEXT] for text in texts), runbooks, named)
 
 
 def _free_values(labels: Mapping[str, str]) -> Iterator[str]:

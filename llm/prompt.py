@@ -162,7 +162,7 @@ from it.
 "unknown". Suspects were ranked by statistics over metrics: blame another only for a reason.
 - A cause comes before its effect. The latest change is not the cause just because it is the latest.
 - When the evidence does not show a cause, set cause_kind and service to "unknown" and say what is missing.
-- Each text in plain words, at most four sentences.
+- Each text in plain English, whatever the language of the data, and at most four sentences.
 Answer with one JSON object and nothing else, of this schema:
 {schema}"""
 

@@ -119,7 +119,9 @@ def _refuse_unfounded(root_cause: str, evidence: str, orders: Orders, unknown_id
     if any(name in unknown_ids for name in _ids(root_cause)):
         raise ReplyUnusable("its root cause rests on evidence that does not exist")
     if any(unfit(sentence, orders, is_advice=False) for sentence in _sentences(root_cause)):
-        raise ReplyUnusable("its root cause repeats an instruction or an address instead of explaining the alert")
+        raise ReplyUnusable(
+            "its root cause repeats an instruction, an address or a text in another language instead of explaining"
+        )
     names = invented(root_cause, evidence)
     if names:
         raise ReplyUnusable(f"it blames {clipped(names[0], 60)!r}, which the evidence does not mention")

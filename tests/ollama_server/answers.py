@@ -12,7 +12,8 @@ _ANY_ID = re.compile(r"\bE\d+\b")
 _SUMMARY = re.compile(r'"([^"]*)"')
 _SERVICE = re.compile(r'\bservice="([^"]*)"')
 _ORDER = re.compile(
-    r"(?:ignore|disregard|run|execute|delete|drop|restart|reboot|disable|stop|kill|visit|open|send|say)\b[^\"|]{4,200}",
+    r"(?:ignore|disregard|run|execute|delete|drop|restart|reboot|disable|stop|kill|visit|open|send|say"
+    r"|ignoriere|l\u00f6sche|ignora|borra)\b[^\"|]{4,200}",
     re.IGNORECASE,
 )
 
