@@ -14,6 +14,8 @@ from sensus.errors import ConfigurationError
 from sensus.settings import SECRETS_FILE
 
 FILE = SECRETS_FILE
+# Beside the secrets in their file: when it is removed for new ones, these are shown as well.
+_SHOWN = "shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,24 @@ _MAKERS: dict[str, Callable[[], str]] = {
     "admin_password": lambda: secrets.token_urlsafe(15),
     "source_key": lambda: "sns_" + secrets.token_urlsafe(32),
 }
+NAMES = tuple(_MAKERS)
 
 
 def load(data_dir: Path) -> Secrets:
     """The secrets of this data folder; the first call makes them."""
     return Secrets(**keep(data_dir / FILE, _MAKERS))
+
+
+def were_shown(data_dir: Path) -> bool:
+    """Whether a start of this data folder has got as far as showing its secrets."""
+    return _SHOWN in _found(data_dir / FILE)
+
+
+def note_shown(data_dir: Path) -> None:
+    """Say that they were shown; for good."""
+    found = _found(data_dir / FILE)
+    if _SHOWN not in found:
+        _write(data_dir / FILE, {**found, _SHOWN: "yes"})
 
 
 def keep(path: Path, makers: Mapping[str, Callable[[], str]]) -> dict[str, str]:
@@ -43,19 +58,34 @@ def keep(path: Path, makers: Mapping[str, Callable[[], str]]) -> dict[str, str]:
     Raises ConfigurationError when the file is damaged: new secrets would lock the owner out of old data.
     """
     private_folder(path.parent)
+    found = _found(path)
+    if not all(isinstance(found.get(name, ""), str) for name in makers):
+        raise _no_secrets(path)
+    values = {name: found.get(name) or make() for name, make in makers.items()}
+    if any(found.get(name) != value for name, value in values.items()):
+        _write(path, {**found, **values})
+    return values
+
+
+def _found(path: Path) -> dict[str, str]:
     try:
         found = json.loads(path.read_text("utf-8"))
         path.chmod(0o600)
     except FileNotFoundError:
-        found = {}
+        return {}
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path} can't be read ({error}); restore it or remove it for new secrets") from error
-    if not isinstance(found, dict) or not all(isinstance(found.get(name, ""), str) for name in makers):
-        raise ConfigurationError(f"{path} is not a list of secrets; restore it or remove it for new secrets")
-    values = {name: found.get(name) or make() for name, make in makers.items()}
-    if any(found.get(name) != value for name, value in values.items()):
-        write_private(path, json.dumps({**found, **values}, indent=2) + "\n")
-    return values
+    if not isinstance(found, dict):
+        raise _no_secrets(path)
+    return found
+
+
+def _no_secrets(path: Path) -> ConfigurationError:
+    return ConfigurationError(f"{path} is not a list of secrets; restore it or remove it for new secrets")
+
+
+def _write(path: Path, values: Mapping[str, str]) -> None:
+    write_private(path, json.dumps(values, indent=2) + "\n")
 
 
 def private_folder(folder: Path) -> None:

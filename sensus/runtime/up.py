@@ -24,6 +24,8 @@ from sensus.runtime.processes import ProcessSpec, Stack, process_table, stack_of
 from sensus.runtime.redis_server import EmbeddedRedis
 from sensus.runtime.supervisor import Supervisor, terminal_console
 
+_WAYS_IN = {"admin_password": "login", "source_key": "key"}
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -31,7 +33,8 @@ class Plan:
 
     settings: settings.Settings  # complete: every address and secret is there
     stack: Stack
-    first_start: bool
+    made: frozenset[str]  # the secrets that nobody gave, and that the data folder keeps
+    is_first: bool  # no start before has got so far that it showed them
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +71,6 @@ def run(arguments: argparse.Namespace) -> int:
 def make_plan(current: settings.Settings) -> Plan:
     """Choose ports, make or find the secrets, and lay down the process table's parameters."""
     folder = current.data_dir.resolve()
-    first_start = not (folder / secrets.FILE).exists()
     port = ports.choose(current.port, "SENSUS_PORT", host=current.host)
     flower_port = ports.choose(current.flower_port, "SENSUS_FLOWER_PORT", host=current.flower_host)
     made = secrets.load(folder)
@@ -93,12 +95,11 @@ def make_plan(current: settings.Settings) -> Plan:
             **({"SENSUS_REDIS_PORT": redis.port} if redis is not None else {}),
         }
     )
-    for name in ("jwt_secret", "admin_password", "source_key"):
-        if getattr(current, name) is None:
-            update[name] = SecretStr(getattr(made, name))
+    missing = frozenset(name for name in secrets.NAMES if getattr(current, name) is None)
+    update |= {name: SecretStr(getattr(made, name)) for name in missing}
     complete = current.model_copy(update=update)
     stack = stack_of(complete, _environment(complete), postgres=postgres, redis=redis)
-    return Plan(complete, stack, first_start)
+    return Plan(complete, stack, missing, is_first=not secrets.were_shown(folder))
 
 
 def _refuse_one_port_for_two(chosen: dict[str, int]) -> None:
@@ -131,8 +132,9 @@ def _start(supervisor: Supervisor, plan: Plan, run_file: Path) -> None:
     call("web.cli:prepare_access", plan.settings)
     supervisor.start(ours)
     secrets.write_private(run_file, json.dumps(_run_facts(plan), indent=2) + "\n")
-    for line in _table(plan, supervisor.pids):
+    for line in start_table(plan, supervisor.pids):
         supervisor.say(line)
+    secrets.note_shown(plan.settings.data_dir)
 
 
 def _split(table: tuple[ProcessSpec, ...]) -> tuple[list[ProcessSpec], list[ProcessSpec]]:
@@ -184,7 +186,8 @@ def _run_facts(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _table(plan: Plan, pids: dict[str, int]) -> list[str]:
+def start_table(plan: Plan, pids: dict[str, int]) -> list[str]:
+    """What a start says when all is ready: each process, where it is, and the way in."""
     facts = _run_facts(plan)
     where = {
         "web": f"{facts['api']}  (docs at /docs, webhook at /api/v1/alerts)",
@@ -194,11 +197,15 @@ def _table(plan: Plan, pids: dict[str, int]) -> list[str]:
     }
     lines = ["", f"{'process':20} {'pid':>8}  where"]
     lines += [f"{name:20} {pid:>8}  {where.get(name, '')}" for name, pid in pids.items()]
-    if plan.first_start:
-        lines += ["", "shown once, kept in " + str(plan.settings.data_dir / secrets.FILE)]
-        lines += [f"{'admin login':20} admin / {facts['admin']['password']}", f"{'API key':20} {facts['api_key']}"]
-    lines += ["", "ready; Ctrl-C stops everything in order"]
+    lines += ["", *_way_in(plan, facts), "", "ready; Ctrl-C stops everything in order"]
     return lines
+
+
+def _way_in(plan: Plan, facts: dict[str, Any]) -> list[str]:
+    shown = [f"{'admin login':20} admin / {facts['admin']['password']}", f"{'API key':20} {facts['api_key']}"]
+    kept = " and ".join(word for name, word in _WAYS_IN.items() if name in plan.made)
+    where = [f"{kept}: {plan.settings.data_dir / secrets.FILE}"] if kept else []
+    return [*(shown if plan.is_first else []), *where]
 
 
 def _start_demo(supervisor: Supervisor, plan: Plan) -> None:
