@@ -35,7 +35,9 @@ class ProcessSpec:
     env: Mapping[str, str]  # the whole environment, not an addition
     cwd: Path
     ready: Callable[[], bool]
-    ready_timeout_s: float = 60.0
+    # Long, for a machine that is slow or busy; what dies at its start is told at once.
+    ready_timeout_s: float = 600.0
+    told_every_s: float = 20.0  # that it is still waited for
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 9.0
     colour: str = ""  # a number of a terminal's colours

@@ -128,12 +128,19 @@ class Supervisor:
             self._guardian.add(child.pid, spec.stop_signal)
 
     def _await_ready(self, spec: ProcessSpec) -> None:
-        deadline = self._children[spec.name].started_at + spec.ready_timeout_s
+        started_at = self._children[spec.name].started_at
+        tell_at = time.monotonic() + spec.told_every_s
         while not spec.ready():
             self._fail_if_any_died()
-            if time.monotonic() > deadline:
-                words = self._children[spec.name].last_words()
-                raise ProcessFailed(f"{spec.name} was not ready in {spec.ready_timeout_s:.0f} s: {words}")
+            now = time.monotonic()
+            if now > started_at + spec.ready_timeout_s:
+                raise ProcessFailed(
+                    f"{spec.name} was not ready in {spec.ready_timeout_s:.0f} s, though it runs; "
+                    "on a slow machine start it again: what is there is kept"
+                )
+            if now > tell_at:
+                tell_at = now + spec.told_every_s
+                self.say(f"still waiting for {spec.name}, which has run for {now - started_at:.0f} s")
             try:
                 event = self._events.get(timeout=_PROBE_EVERY_S)
             except queue.Empty:

@@ -46,7 +46,7 @@ if kind == "chatty":
     for number in range(100_000):
         print("line", number, "x" * 200, flush=True)
     event("said-all")
-if kind != "slow":
+if kind not in ("slow", "late"):
     (folder / f"{name}.ready").touch()
 while True:
     time.sleep(1)
@@ -62,6 +62,7 @@ def spec(folder: Path, text: str) -> ProcessSpec:
         cwd=folder,
         ready=(folder / f"{name}.ready").exists,
         ready_timeout_s=1.5 if kind == "slow" else 20,
+        told_every_s=0.2,
         stop_timeout_s=9 if kind == "stubborn" else 1.5,
     )
 

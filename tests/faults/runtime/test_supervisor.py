@@ -132,9 +132,25 @@ def test_the_next_stage_waits_until_the_one_before_is_ready(start: Callable[...,
     _, err = run.process.communicate(timeout=20)
 
     assert run.process.returncode == 1
-    assert err == "database was not ready in 2 s: it said nothing\n"
+    assert err == (
+        "database was not ready in 2 s, though it runs; on a slow machine start it again: what is there is kept\n"
+    )
     assert run.events("started") == ["database"]
     assert run.events("stopped") == ["database"]
+
+
+def test_a_process_that_takes_long_to_be_ready_is_waited_for_and_this_is_said(start: Callable[..., Run]) -> None:
+    run = start("database:late", "/", "web")
+    out = run.process.stdout
+    assert out is not None
+    wait_for(lambda: "still waiting for database, which has run for " in out.readline(), "it says what it waits for")
+    assert run.events("started") == ["database"]
+    (run.folder / "database.ready").touch()
+    run.until_up()
+    run.end()
+
+    assert run.process.returncode == 0
+    assert run.events("started") == ["database", "web"]
 
 
 def test_a_process_that_dies_at_start_is_reported_in_one_line_with_its_last_words(start: Callable[..., Run]) -> None:
