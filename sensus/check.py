@@ -28,31 +28,28 @@ def run(_arguments: argparse.Namespace) -> int:
     current = settings.of_running_stack(settings.load())
     for origin in settings.origins(current):
         print(f"{origin.name:32} {origin.value or '-':24} ({origin.source})")
-    pings = _pings(current)
-    _, checks = health.Pings(pings, needed=NEEDED).run()
+    _, checks = health.Pings(_pings(current), needed=NEEDED).run()
     for name, check in checks.items():
         state = "ok: " if check.ok else "MISSING: " if name in NEEDED else ""
         print(f"{name:32} {state}{check.detail}")
+    for name in sorted(NEEDED - checks.keys()):
+        print(f"{name:32} {current.unset()}")
     for target in targets(current.notification_urls()):
         print(f"{f'notify {target.name}':32} {_understood(target)}")
     return 1 if any(not check.ok for name, check in checks.items() if name in NEEDED) else 0
 
 
 def _pings(current: settings.Settings) -> dict[str, Callable[[], str]]:
-    pings: dict[str, Callable[[], str]] = {
-        "ollama": lambda: health.model_ping(current),
-        "database": lambda: _embedded("PostgreSQL"),
-        "redis": lambda: _embedded("Redis"),
-    }
+    pings: dict[str, Callable[[], str]] = {"ollama": lambda: health.model_ping(current)}
+    if current.database_url is not None:
+        database_url = current.require_database_url().replace("postgresql+psycopg://", "postgresql://", 1)
+        pings["database"] = lambda: _postgres(database_url)
+    if current.redis_url is not None:
+        pings["redis"] = lambda: _redis(current.require_redis_url())
     urls = current.alertmanager_urls()
     for number, url in enumerate(urls, 1):
         name = "alertmanager" if len(urls) == 1 else f"alertmanager {number}"
         pings[name] = partial(health.alertmanager_ping, url)
-    if current.database_url is not None:
-        url = current.require_database_url().replace("postgresql+psycopg://", "postgresql://", 1)
-        pings["database"] = lambda: _postgres(url)
-    if current.redis_url is not None:
-        pings["redis"] = lambda: _redis(current.require_redis_url())
     return pings
 
 
@@ -60,10 +57,6 @@ def _understood(target: Target) -> str:
     if service(target.url) is None:
         return "WRONG: Apprise does not understand this URL; https://appriseit.com shows how it is written"
     return "ok: Apprise understands the URL; `sensus notify test` sends to it"
-
-
-def _embedded(server: str) -> str:
-    return f"{server} is brought by `sensus up`"
 
 
 def _postgres(url: str) -> str:

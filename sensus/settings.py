@@ -23,6 +23,7 @@ from sensus.errors import ConfigurationError
 
 PREFIX = "SENSUS_"
 ENV_FILE = ".env"
+DEFAULT_DATA_DIR = Path("data")
 # In the data folder, while a stack runs there: its addresses and its first access.
 RUN_FILE = "run.json"
 # There as well, for good: what the first start made.
@@ -49,7 +50,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", frozen=True)
 
-    data_dir: Path = Field(Path("data"), description="Where `sensus up` keeps its servers, secrets and schedules.")
+    data_dir: Path = Field(DEFAULT_DATA_DIR, description="Where `sensus up` keeps its servers, secrets and schedules.")
     host: str = Field("127.0.0.1", description="Address the API listens on, and a worker or beat with its figures.")
     port: Port = Field(8080, description="Port of the API; 0 picks a free one.")
     flower_host: str = Field("127.0.0.1", description="Address Flower listens on.")
@@ -329,7 +330,7 @@ class Settings(BaseSettings):
     def require_database_url(self) -> str:
         """The database's address as SQLAlchemy takes it.  Raises ConfigurationError when none is set."""
         if self.database_url is None:
-            raise ConfigurationError("SENSUS_DATABASE_URL is not set; set it, or use `sensus up`, which brings its own")
+            raise ConfigurationError(f"SENSUS_DATABASE_URL is {self.unset()}")
         url = _with_password(self.database_url, self.database_password)
         return "postgresql+psycopg://" + url.split("://", 1)[1]
 
@@ -349,8 +350,15 @@ class Settings(BaseSettings):
     def require_redis_url(self) -> str:
         """The address of Redis, by TLS with a proof of who is there.  Raises ConfigurationError when none is set."""
         if self.redis_url is None:
-            raise ConfigurationError("SENSUS_REDIS_URL is not set; set it, or use `sensus up`, which brings its own")
+            raise ConfigurationError(f"SENSUS_REDIS_URL is {self.unset()}")
         return _verifying(_with_password(self.redis_url, self.redis_password))
+
+    def unset(self) -> str:
+        """What is to be said of a server whose address neither a setting nor a running stack gives."""
+        return (
+            f"not set, and no `sensus up` runs in {self.data_dir.resolve()}; "
+            "where one runs elsewhere, SENSUS_DATA_DIR is its folder"
+        )
 
     def llm_models(self) -> tuple[str, ...]:
         """The models that may be asked, the preferred one first."""

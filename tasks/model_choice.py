@@ -57,7 +57,10 @@ def addresses(settings: Settings) -> Addresses:
 def opened(where: Addresses) -> Iterator[Database]:
     """The database for a block.  Raises ConfigurationError when there is none."""
     if where.database_url is None:
-        raise ConfigurationError("no database is known: start `sensus up`, or set SENSUS_DATABASE_URL")
+        raise ConfigurationError(
+            "no database is known: start `sensus up`, set SENSUS_DATA_DIR to the folder of one that runs, or set "
+            "SENSUS_DATABASE_URL"
+        )
     database = Database(where.database_url, application="sensus-models", backoff_s=())
     try:
         yield database

@@ -50,13 +50,14 @@ def prepare(_arguments: argparse.Namespace) -> int:
     return 0
 
 
+# What a process can't do without.  Said here in one line; said later it would end a traceback, again and again.
+_NEEDS = {
+    "web": ("redis_url", "database_url", "jwt_secret"),
+    "flower": ("redis_url", "admin_password"),
+}
+
+
 def _require(current: settings.Settings, name: str) -> None:
-    # Said here in one line; said later it would be the last of a traceback, again and again.
-    current.require_redis_url()
-    if name == "flower":
-        if current.admin_password is None:
-            raise ConfigurationError("SENSUS_ADMIN_PASSWORD is not set; Flower asks for it")
-        return
-    current.require_database_url()
-    if name == "web":
-        current.require_jwt_secret()
+    for field in _NEEDS.get(name, ("redis_url", "database_url")):
+        if getattr(current, field) is None:
+            raise ConfigurationError(f"{settings.PREFIX}{field.upper()} is not set; `sensus run {name}` needs it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -205,6 +206,9 @@ def _way_in(plan: Plan, facts: dict[str, Any]) -> list[str]:
     shown = [f"{'admin login':20} admin / {facts['admin']['password']}", f"{'API key':20} {facts['api_key']}"]
     kept = " and ".join(word for name, word in _WAYS_IN.items() if name in plan.made)
     where = [f"{kept}: {plan.settings.data_dir / secrets.FILE}"] if kept else []
+    # Commands look into the folder of the setting, and don't know of `--data`.
+    if plan.settings.data_dir != settings.DEFAULT_DATA_DIR.resolve():
+        where.append(f"other commands find this with SENSUS_DATA_DIR={shlex.quote(str(plan.settings.data_dir))}")
     return [*(shown if plan.is_first else []), *where]
 
 

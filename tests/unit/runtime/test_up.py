@@ -51,3 +51,9 @@ def test_what_was_given_is_kept_where_it_was_given(tmp_path: Path) -> None:
     assert f"\nkey{kept}" in told(plan_in(tmp_path, admin_password="a password of the owner"))
     assert f"\nlogin{kept}" in told(plan_in(tmp_path, source_key="sns_given"))
     assert kept not in told(plan_in(tmp_path, admin_password="a password of the owner", source_key="sns_given"))
+
+
+def test_another_folder_is_told_as_other_commands_want_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "SENSUS_DATA_DIR" not in told(plan_in(Path("data")))
+    assert f"other commands find this with SENSUS_DATA_DIR='{tmp_path}/other one'" in told(plan_in(Path("other one")))

@@ -136,6 +136,12 @@ def test_what_is_needed_and_missing_says_what_to_do() -> None:
             need()
 
 
+def test_a_server_that_is_not_set_leads_to_the_folder_of_a_running_stack(tmp_path: Path) -> None:
+    for need in (settings.load().require_database_url, settings.load().require_redis_url):
+        with pytest.raises(ConfigurationError, match=f"runs in {tmp_path}/data; .*SENSUS_DATA_DIR is its folder"):
+            need()
+
+
 def test_every_setting_says_what_it_is_for() -> None:
     table = settings.readme_table()
     for name in settings.names():
