@@ -6,10 +6,7 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 
-import psycopg
-import redis
-
-from sensus import health, settings
+from sensus import health, servers, settings
 from sensus.targets import Target, service, targets
 
 # Without these nothing works; without the others something is poorer.
@@ -25,10 +22,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(_arguments: argparse.Namespace) -> int:
     """Print a line for each setting and each server."""
-    current = settings.of_running_stack(settings.load())
+    read = settings.load()
+    current = settings.of_running_stack(read)
     for origin in settings.origins(current):
         print(f"{origin.name:32} {origin.value or '-':24} ({origin.source})")
-    _, checks = health.Pings(_pings(current), needed=NEEDED).run()
+    _, checks = health.Pings(_pings(current), needed=NEEDED, told=partial(_away, read)).run()
     for name, check in checks.items():
         state = "ok: " if check.ok else "MISSING: " if name in NEEDED else ""
         print(f"{name:32} {state}{check.detail}")
@@ -42,10 +40,9 @@ def run(_arguments: argparse.Namespace) -> int:
 def _pings(current: settings.Settings) -> dict[str, Callable[[], str]]:
     pings: dict[str, Callable[[], str]] = {"ollama": lambda: health.model_ping(current)}
     if current.database_url is not None:
-        database_url = current.require_database_url().replace("postgresql+psycopg://", "postgresql://", 1)
-        pings["database"] = lambda: _postgres(database_url)
+        pings["database"] = lambda: servers.ping_database(current.require_database_url(), timeout_s=2)
     if current.redis_url is not None:
-        pings["redis"] = lambda: _redis(current.require_redis_url())
+        pings["redis"] = lambda: servers.ping_redis(current.require_redis_url(), timeout_s=1.5)
     urls = current.alertmanager_urls()
     for number, url in enumerate(urls, 1):
         name = "alertmanager" if len(urls) == 1 else f"alertmanager {number}"
@@ -59,12 +56,8 @@ def _understood(target: Target) -> str:
     return "ok: Apprise understands the URL; `sensus notify test` sends to it"
 
 
-def _postgres(url: str) -> str:
-    with psycopg.connect(url, connect_timeout=2) as connection:
-        return f"PostgreSQL {connection.info.parameter_status('server_version')}"
-
-
-def _redis(url: str) -> str:
-    with redis.Redis.from_url(url, socket_timeout=1.5, socket_connect_timeout=1.5) as client:
-        client.ping()
-    return "answers"
+def _away(read: settings.Settings, name: str, error: BaseException) -> str:
+    where = {"database": servers.name_of_database, "redis": servers.name_of_redis}
+    if name in where and isinstance(error, servers.FAILURES):
+        return servers.why(where[name](read), error)
+    return f"away ({type(error).__name__})"

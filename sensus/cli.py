@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from sensus import __version__
-from sensus.errors import ConfigurationError, SensusError
+from sensus.errors import ConfigurationError, SensusError, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def main(words: Sequence[str] | None = None) -> int:
         command = next(command for command in COMMANDS if command.name == arguments.command)
         return int(_resolve(command.run)(arguments))
     except SensusError as error:
-        print(f"sensus: {error}", file=sys.stderr)
+        print(f"sensus: {_with_cause(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -92,10 +92,25 @@ def main(words: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("SENSUS_LOG_LEVEL") == "DEBUG":
             raise
+        if (cause := _cause(error)) is not None:
+            print(f"sensus: {cause}", file=sys.stderr)
+            return 1
         first_line = next(iter(str(error).splitlines()), "")
         told = "nobody foresaw this; SENSUS_LOG_LEVEL=DEBUG shows where"
         print(f"sensus: {type(error).__name__}: {first_line} ({told})", file=sys.stderr)
         return 1
+
+
+def _with_cause(error: SensusError) -> str:
+    cause = _cause(error) if isinstance(error, Unavailable) else None
+    return str(error) if cause is None else f"{error} ({cause})"
+
+
+def _cause(error: Exception) -> str | None:
+    # Imported when it is needed: the clients of the servers take a tenth of a second.
+    from sensus import servers
+
+    return servers.cause(error)
 
 
 def _parsed(words: list[str]) -> argparse.Namespace:

@@ -24,13 +24,23 @@ class Check:
     detail: str
 
 
+def _away(_name: str, error: BaseException) -> str:
+    return f"away ({type(error).__name__})"
+
+
 class Pings:
-    """Runs named pings; a ping returns its detail line, or raises."""
+    """Runs named pings; a ping returns its detail line, or raises what `told` makes a line of."""
 
     def __init__(
-        self, pings: Mapping[str, Callable[[], str]], *, needed: frozenset[str], limit_s: float = LIMIT_S
+        self,
+        pings: Mapping[str, Callable[[], str]],
+        *,
+        needed: frozenset[str],
+        limit_s: float = LIMIT_S,
+        told: Callable[[str, BaseException], str] = _away,
     ) -> None:
         self._pings = dict(pings)
+        self._told = told
         self._needed = needed
         self._limit_s = limit_s
         self._pool = ThreadPoolExecutor(max_workers=4 * len(self._pings), thread_name_prefix="ping")
@@ -44,7 +54,7 @@ class Pings:
             if not future.done():
                 checks[name] = Check(False, f"no answer within {self._limit_s} s")
             elif (error := future.exception()) is not None:
-                checks[name] = Check(False, f"away ({type(error).__name__})")
+                checks[name] = Check(False, self._told(name, error))
             else:
                 checks[name] = Check(True, future.result())
         away = {name for name, check in checks.items() if not check.ok}

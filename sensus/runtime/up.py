@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from sensus import metrics, settings
+from sensus import metrics, servers, settings
 from sensus.errors import ConfigurationError, SensusError
 from sensus.runtime import demo, leftovers, ports, secrets
 from sensus.runtime.lock import FolderLock
@@ -50,6 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Start everything, print where it is, and keep it running until somebody stops it."""
     current = _with_options(settings.load(), arguments)
+    servers.require(current)
     with FolderLock(current.data_dir):
         run_file = current.data_dir / settings.RUN_FILE
         # One that was left by a kill would send programs to a stack that is gone.
@@ -125,10 +126,10 @@ def _with_options(current: settings.Settings, arguments: argparse.Namespace) -> 
 def _start(supervisor: Supervisor, plan: Plan, run_file: Path) -> None:
     metrics.share_between_processes(_metrics_folder(plan.settings.data_dir))
     table = process_table(plan.stack)
-    servers, ours = _split(table)
+    brought, ours = _split(table)
     supervisor.say(f"starting in {plan.settings.data_dir}")
-    if servers:
-        supervisor.start(servers)
+    if brought:
+        supervisor.start(brought)
     supervisor.say(f"database is at {call('db.cli:prepare', plan.settings)}")
     call("web.cli:prepare_access", plan.settings)
     supervisor.start(ours)
