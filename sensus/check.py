@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from sensus import health, servers, settings
 from sensus.targets import Target, service, targets
@@ -13,10 +16,20 @@ from sensus.targets import Target, service, targets
 NEEDED = frozenset({"database", "redis"})
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is to be said of something that is set; `detail` names the setting when it is wrong."""
+
+    name: str
+    is_wrong: bool
+    detail: str
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """No arguments: everything comes from the settings."""
     parser.description = (
-        "Validate the settings and every server that they name, a line each; exit 1 when something needed is missing."
+        "Validate the settings and every server that they name, a line each; exit 1 when something needed is missing, "
+        "or something is wrong."
     )
 
 
@@ -32,9 +45,19 @@ def run(_arguments: argparse.Namespace) -> int:
         print(f"{name:32} {state}{check.detail}")
     for name in sorted(NEEDED - checks.keys()):
         print(f"{name:32} {current.unset()}")
+    found = list(findings(current))
+    for one in found:
+        print(f"{one.name:32} {'WRONG' if one.is_wrong else 'ok'}: {one.detail}")
+    is_missing = any(not check.ok for name, check in checks.items() if name in NEEDED)
+    return 1 if is_missing or any(one.is_wrong for one in found) else 0
+
+
+def findings(current: settings.Settings) -> Iterator[Finding]:
+    """Whether what is set beside the servers can work, without asking anybody."""
     for target in targets(current.notification_urls()):
-        print(f"{f'notify {target.name}':32} {_understood(target)}")
-    return 1 if any(not check.ok for name, check in checks.items() if name in NEEDED) else 0
+        yield _understood(target)
+    if current.runbooks is not None:
+        yield _readable(current.runbooks)
 
 
 def _pings(current: settings.Settings) -> dict[str, Callable[[], str]]:
@@ -50,10 +73,18 @@ def _pings(current: settings.Settings) -> dict[str, Callable[[], str]]:
     return pings
 
 
-def _understood(target: Target) -> str:
+def _understood(target: Target) -> Finding:
+    name = f"notify {target.name}"
     if service(target.url) is None:
-        return "WRONG: Apprise does not understand this URL; https://appriseit.com shows how it is written"
-    return "ok: Apprise understands the URL; `sensus notify test` sends to it"
+        how = "https://appriseit.com shows how it is written"
+        return Finding(name, True, f"Apprise does not understand this URL of SENSUS_NOTIFY_URLS; {how}")
+    return Finding(name, False, "Apprise understands the URL; `sensus notify test` sends to it")
+
+
+def _readable(folder: Path) -> Finding:
+    if folder.is_dir() and os.access(folder, os.R_OK | os.X_OK):
+        return Finding("runbooks", False, f"{folder.resolve()} is there")
+    return Finding("runbooks", True, f"SENSUS_RUNBOOKS: {folder.resolve()} is no folder that this user can read")
 
 
 def _away(read: settings.Settings, name: str, error: BaseException) -> str:

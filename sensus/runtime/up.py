@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from sensus import metrics, servers, settings
+from sensus.check import findings
 from sensus.errors import ConfigurationError, SensusError
 from sensus.runtime import demo, leftovers, ports, secrets
 from sensus.runtime.lock import FolderLock
@@ -199,7 +200,8 @@ def start_table(plan: Plan, pids: dict[str, int]) -> list[str]:
     }
     lines = ["", f"{'process':20} {'pid':>8}  where"]
     lines += [f"{name:20} {pid:>8}  {where.get(name, '')}" for name, pid in pids.items()]
-    lines += ["", *_way_in(plan, facts), "", "ready; Ctrl-C stops everything in order"]
+    warnings = [f"WRONG: {one.name}: {one.detail}" for one in findings(plan.settings) if one.is_wrong]
+    lines += ["", *_way_in(plan, facts), *warnings, "", "ready; Ctrl-C stops everything in order"]
     return lines
 
 

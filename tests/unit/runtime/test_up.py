@@ -57,3 +57,12 @@ def test_another_folder_is_told_as_other_commands_want_it(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     assert "SENSUS_DATA_DIR" not in told(plan_in(Path("data")))
     assert f"other commands find this with SENSUS_DATA_DIR='{tmp_path}/other one'" in told(plan_in(Path("other one")))
+
+
+def test_what_can_not_work_is_told(tmp_path: Path) -> None:
+    (tmp_path / "runbooks").mkdir()
+    good = plan_in(tmp_path, notify_urls="json://127.0.0.1:9/here", runbooks=tmp_path / "runbooks")
+    assert "WRONG" not in told(good)
+    bad = told(plan_in(tmp_path, notify_urls="slac://TokenA/TokenB", runbooks=tmp_path / "none"))
+    assert "\nWRONG: notify slac: " in bad
+    assert f"\nWRONG: runbooks: SENSUS_RUNBOOKS: {tmp_path}/none " in bad

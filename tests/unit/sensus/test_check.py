@@ -32,3 +32,24 @@ def test_servers_that_nobody_named_are_not_set(tmp_path: Path, capsys: pytest.Ca
             f"not set, and no `sensus up` runs in {tmp_path / 'data'}; "
             "where one runs elsewhere, SENSUS_DATA_DIR is its folder"
         )
+
+
+def test_what_is_set_and_can_not_work_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SENSUS_NOTIFY_URLS", "json://127.0.0.1:9/here, slac://TokenA/TokenB")
+    code, said = checked(capsys)
+    assert code == 1
+    assert said["notify json"].startswith("ok: ")
+    assert said["notify slac"].startswith("WRONG: Apprise does not understand this URL of SENSUS_NOTIFY_URLS; ")
+    assert not [line for line in said.values() if "Token" in line]
+
+    monkeypatch.setenv("SENSUS_NOTIFY_URLS", "")
+    monkeypatch.setenv("SENSUS_RUNBOOKS", "runbooks")
+    code, said = checked(capsys)
+    assert code == 1
+    assert said["runbooks"] == f"WRONG: SENSUS_RUNBOOKS: {tmp_path}/runbooks is no folder that this user can read"
+
+    (tmp_path / "runbooks").mkdir()
+    code, said = checked(capsys)
+    assert (code, said["runbooks"]) == (0, f"ok: {tmp_path}/runbooks is there")
