@@ -4,7 +4,8 @@ Below 0.1 little has changed, from 0.25 on much has. Each feature is compared al
 Source: Siddiqi (2006), Credit Risk Scorecards, chapter 7.
 """
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,10 +13,11 @@ import numpy as np
 
 from ml.detectors.base import FloatArray
 from ml.errors import ArtifactRejected
-from ml.features import FEATURE_NAMES, FIGURES, STATE, figures_of
-from ml.memory import recall
+from ml.features import FEATURE_NAMES, FIGURES, STATE, figures_in_chunks
 
 BINS = 10
+# Of one series: one a minute for a day, and a few more.
+MOST_ROWS = 1_500
 # An empty bin counts as this many samples, or a single new value would be infinitely far away.
 _LEAST = 0.5
 _SCORING = 1.0
@@ -77,19 +79,26 @@ class Distribution:
         return cls(edges, shares, samples)
 
 
-def recent_figures(histories: Sequence[tuple[Sequence[float], Sequence[float]]], *, since: float) -> FloatArray:
+def recent_figures(histories: Iterable[tuple[Sequence[float], Sequence[float]]], *, since: float) -> FloatArray:
     """Figures of the samples since then that are past the warm-up of their series; shape (samples, FIGURES).
 
-    Each history, times and values, must begin early enough to know its series by then.
+    Each history, times and values, must begin early enough to know its series by then. Of a series at most `MOST_ROWS`
+    samples count, evenly spread, so that one with many does not outweigh the others.
     """
-    if not histories:
-        return np.zeros((0, FIGURES))
-    starts = np.cumsum([0, *(len(times) for times, _ in histories)], dtype=np.int64)
-    at = np.concatenate([np.asarray(times, dtype=np.float64) for times, _ in histories])
-    values = np.concatenate([np.asarray(values, dtype=np.float64) for _, values in histories])
-    figures = figures_of(recall([None] * len(histories), "", np.zeros(0)), starts, at, values)
-    recent: FloatArray = figures[(at >= since) & (figures[:, STATE] == _SCORING)]
-    return recent
+    return np.concatenate([np.zeros((0, FIGURES)), *(_recent(times, values, since) for times, values in histories)])
+
+
+def _recent(times: Sequence[float], values: Sequence[float], since: float) -> FloatArray:
+    skipped = bisect_left(times, since)
+    step = -(-(len(times) - skipped) // MOST_ROWS)  # 0 when nothing is recent
+    parts, first = [np.zeros((0, FIGURES))], 0
+    for figures in figures_in_chunks(times, values):
+        places = np.arange(first, first + len(figures)) - skipped
+        first += len(figures)
+        if step:
+            chosen = figures[(places >= 0) & (places % step == 0)]
+            parts.append(chosen[chosen[:, STATE] == _SCORING])
+    return np.concatenate(parts)
 
 
 def _counted(values: FloatArray, edges: FloatArray) -> FloatArray:

@@ -16,10 +16,10 @@ class ArtifactOutdated(ArtifactRejected):
 
 
 class NotEnoughHistory(DetectionError):
-    """Too few samples after the warm-up to fit or to measure a model."""
+    """Too few samples after the warm-up to fit a model, or of too short a time to measure one."""
 
-    def __init__(self, rows: int, needed: int) -> None:
-        super().__init__(f"{rows} samples after the warm-up, at least {needed} are needed")
+    def __init__(self, rows: int, needed: int, reason: str | None = None) -> None:
+        super().__init__(reason or f"{rows} samples after the warm-up, at least {needed} are needed")
         self.rows = rows
         self.needed = needed
 

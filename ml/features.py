@@ -5,6 +5,7 @@ the sizes of different series compare. All arithmetic is sequential, so a series
 however its samples are cut into batches.
 """
 
+from collections.abc import Iterator, Sequence
 from math import copysign, exp, floor, log, log1p, nan
 from typing import Literal
 
@@ -38,6 +39,8 @@ RARE_SURPRISE, RARE_SEASONAL, RARE_SEASONAL_HOUR, RARE_DEPARTURE, RARE_VOLATILIT
 # USUAL says whether half of the days go as far at this hour; LOW and HIGH say where the sample was expected.
 HELD, HELD_NOVELTY, LASTING, WARMTH, STATE, BEGINS, FADE, USUAL, LOW, HIGH = range(15, 25)
 FIGURES = 25
+# Samples whose figures are made at a time where only some of them are kept: about 1.6 MB.
+CHUNK = 8_192
 
 # Differences of values up to this size, and sums of a few of them, stay finite.
 LARGEST_VALUE = 1e300
@@ -65,6 +68,15 @@ def figures_of(states: States, starts: npt.NDArray[np.int64], times: FloatArray,
     if without >= 0:
         raise ValueError(f"an hour of series {without} ends, and its rings are not there")
     return figures
+
+
+def figures_in_chunks(times: Sequence[float], values: Sequence[float]) -> Iterator[FloatArray]:
+    """Figures of a whole series, oldest first, in arrays of shape (CHUNK at most, FIGURES)."""
+    states = m.recall([None], "", np.zeros(0))
+    for first in range(0, len(times), CHUNK):
+        at = np.asarray(times[first : first + CHUNK], dtype=np.float64)
+        of = np.asarray(values[first : first + CHUNK], dtype=np.float64)
+        yield figures_of(states, np.array([0, len(at)], dtype=np.int64), at, of)
 
 
 def needs_rings(hot: bytes | None, time: float) -> bool:

@@ -11,8 +11,7 @@ from ml import detectors
 from ml.artifact import Model, pack, unpack
 from ml.detectors.base import FloatArray
 from ml.errors import ArtifactRejected, NotEnoughHistory
-from ml.features import FEATURE_NAMES, FIGURES, STATE, figures_of
-from ml.memory import recall
+from ml.features import FEATURE_NAMES, FIGURES, STATE, figures_in_chunks
 from ml.ordinary import ordinary_series
 
 DEFAULT_MAX_ROWS = 2_000
@@ -59,20 +58,22 @@ class TrainingSet:
 
     def add(self, times: Sequence[float], values: Sequence[float]) -> int:
         """Take in the history of one series, oldest first; how many of its rows are past the warm-up."""
-        starts = np.array([0, len(times)], dtype=np.int64)
-        at, of = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
-        figures = figures_of(recall([None], "", np.zeros(0)), starts, at, of)
-        rows = figures[figures[:, STATE] == _SCORING]
         # Each series draws by its own number, so that adding in chunks draws the same.
-        draws = np.random.default_rng([self.seed, self.series]).random(len(rows))
-        kept = np.argsort(draws, kind="stable")[: min(self.max_rows, self.most_of_a_series)]
-        self._parts.append((draws[kept], rows[kept]))
+        generator = np.random.default_rng([self.seed, self.series])
+        draws, rows, found = np.zeros(0), np.zeros((0, FIGURES)), 0
+        for figures in figures_in_chunks(times, values):
+            warm = figures[figures[:, STATE] == _SCORING]
+            found += len(warm)
+            draws, rows = np.append(draws, generator.random(len(warm))), np.concatenate([rows, warm])
+            kept = np.argsort(draws, kind="stable")[: min(self.max_rows, self.most_of_a_series)]
+            draws, rows = draws[kept], rows[kept]
+        self._parts.append((draws, rows))
         self.series += 1
         self.samples += len(times)
         # What is given up now would be given up later too: more series leave less room for each.
         if self.rows > 2 * self.max_rows:
             self._trim()
-        return len(rows)
+        return found
 
     def _trim(self) -> None:
         """Keep the rows of lowest draw, as many of each series as fit when all may have the same number.

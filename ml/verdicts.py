@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ml.artifact import Model
-from ml.scoring import Scored, Unscored, score_batch
+from ml.chunked import score_in_chunks
+from ml.scoring import Unscored
 from ml.threshold import DEFAULT_POLICY, Policy
 
 # An anomaly this near to a judged sample is about the same event: another model may page a little sooner or later.
@@ -52,10 +53,12 @@ class Agreement:
 
 def agreement(model: Model, judged: Sequence[Judged], policy: Policy = DEFAULT_POLICY) -> Agreement:
     """Score each history from its beginning, and compare with what people said."""
-    answers = score_batch(model, [Unscored(one.times, one.values) for one in judged], policy)
-    counts = {(is_real, paged): 0 for is_real in (True, False) for paged in (True, False)}
-    for one, scored in zip(judged, answers, strict=True):
-        paged_at = _times_of_anomalies(one, scored)
+    paged: list[list[float]] = [[] for _ in judged]
+    for chunk in score_in_chunks(model, [Unscored(one.times, one.values) for one in judged], policy):
+        times = judged[chunk.series].times
+        paged[chunk.series] += [times[chunk.first + anomaly.sample] for anomaly in chunk.scored.anomalies]
+    counts = {(is_real, is_paged): 0 for is_real in (True, False) for is_paged in (True, False)}
+    for one, paged_at in zip(judged, paged, strict=True):
         for verdict in one.verdicts:
             counts[verdict.is_real, _is_near(paged_at, verdict.time)] += 1
     return Agreement(
@@ -64,10 +67,6 @@ def agreement(model: Model, judged: Sequence[Judged], policy: Policy = DEFAULT_P
         false=counts[False, True] + counts[False, False],
         false_paged=counts[False, True],
     )
-
-
-def _times_of_anomalies(one: Judged, scored: Scored) -> list[float]:
-    return [one.times[anomaly.sample] for anomaly in scored.anomalies]
 
 
 def _is_near(paged_at: Sequence[float], time: float) -> bool:

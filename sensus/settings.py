@@ -200,7 +200,7 @@ class Settings(BaseSettings):
 
     retention_days: PositiveInt = Field(90, description="Days that samples, alerts, analyses and incidents are kept.")
     score_retention_days: PositiveInt = Field(30, description="Days that the scores of samples are kept.")
-    training_days: PositiveInt = Field(28, description="Days of history that the nightly training reads.")
+    training_days: int = Field(28, ge=5, description="Days of history that the nightly training reads, 5 or more.")
     detector: Detector = Field(
         "isolation_forest",
         description="What scores series, unless POST /api/v1/detectors chose another: isolation_forest, "

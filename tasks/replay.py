@@ -13,12 +13,13 @@ from pathlib import Path
 
 from ml.artifact import Model
 from ml.errors import NotEnoughHistory
+from ml.evaluate import held_back_from
 from ml.memory import Memory, with_rings
 from ml.scoring import Unscored, score_batch
 from ml.training import TrainingSet
 from sensus import times
 from sensus.errors import SensusError
-from tasks.retraining import compare, learnt_from
+from tasks.retraining import compare
 
 HEADER = ("timestamp", "score", "alert")
 RETRAINED_AT_HOUR = 2
@@ -168,7 +169,7 @@ class _Series:
         since_s = night_s - retraining.days * DAY_S
         start = bisect_left(self._seconds, since_s)
         seconds, values = self._seconds[start:end], self._values[start:end]
-        learnt = learnt_from(seconds)
+        learnt = held_back_from(seconds)
         gathered = TrainingSet(retraining.seed)
         gathered.add(seconds[:learnt], values[:learnt])
         try:

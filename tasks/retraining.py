@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml.artifact import Model
-from ml.evaluate import Evaluation, TimesAndValues, evaluate, held_back_from
+from ml.evaluate import Evaluation, TimesAndValues, evaluate
 
 # One false alarm a week and series is worth as much as this share of the faults.
 _COST_OF_AN_ALARM = 0.1
@@ -39,13 +39,8 @@ class Comparison:
 
 
 def compare(candidate: Model, present: Model, histories: Sequence[TimesAndValues], seed: int) -> Comparison:
-    """Both models on the last part of each history.  Raises NotEnoughHistory."""
+    """Both models on the part of each history that is held back.  Raises NotEnoughHistory."""
     return Comparison(evaluate(candidate, histories, seed), evaluate(present, histories, seed))
-
-
-def learnt_from(times: Sequence[float]) -> int:
-    """How many samples of a history a candidate may learn from, so that the rest can measure it."""
-    return held_back_from(len(times))
 
 
 def _ranking(evaluation: Evaluation) -> float:

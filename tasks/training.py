@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from db.queries import audit, detector_choices, history, models, runs, standings
 from db.queries.runs import RunClaim
 from ml.drift import Distribution
-from ml.evaluate import TimesAndValues
+from ml.evaluate import TimesAndValues, held_back_from
 from ml.training import TrainingSet
 from sensus import logs, times
 from tasks import histories, signatures
@@ -26,7 +26,8 @@ from tasks.retraining import Comparison, compare
 log = logs.get_logger(__name__)
 
 MOST_SERIES = 500
-SAMPLES_OF_A_SERIES = 40_000
+# Of a series at least so many, where there are; where samples come fast, fewer series fill what is learnt from in all.
+SAMPLES_OF_A_SERIES, SAMPLES_IN_ALL = 40_000, 20_000_000
 # One portion ends well before Celery's time limits.
 PORTION_S = 60.0
 _SAVED_EVERY_S = 10.0
@@ -68,18 +69,18 @@ def _gather(task: SensusTask, claim: RunClaim, window: Window) -> TrainingSet | 
     saved = time.monotonic()
     while True:
         with task.transaction() as session:
-            most = min(10, MOST_SERIES - progress["done"])
+            most = min(10, MOST_SERIES - progress["done"]) if gathered.samples < SAMPLES_IN_ALL else 0
             places = history.series_in_order(
                 session, window.seed, since=window.since, after=progress["after"], limit=max(most, 0)
             )
         for place in places:
             seconds, values = histories.of_series(
-                task, place.series_id, window.since, window.until, SAMPLES_OF_A_SERIES
+                task, place.series_id, window.since, window.until, at_least=SAMPLES_OF_A_SERIES
             )
-            learnt = histories.learnt(seconds)
+            learnt = held_back_from(seconds)
             gathered.add(seconds[:learnt], values[:learnt])
             progress |= {"done": progress["done"] + 1, "after": place.key}
-            if time.monotonic() > until:
+            if time.monotonic() > until or gathered.samples >= SAMPLES_IN_ALL:
                 break
         ended = not places
         out_of_time = time.monotonic() > until

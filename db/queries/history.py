@@ -37,6 +37,15 @@ def count_series(session: Session, *, since: datetime) -> int:
     return session.scalar(select(func.count()).where(SeriesProgress.newest_at >= since)) or 0
 
 
+def with_samples(session: Session, series_ids: Sequence[int], *, since: datetime, until: datetime) -> set[int]:
+    """Which of these series have a sample in [since, until)."""
+    in_time = (samples.c.timestamp >= since) & (samples.c.timestamp < until)
+    has_any = select(samples.c.series_id).where(samples.c.series_id == SeriesProgress.series_id, in_time).exists()
+    return set(
+        session.scalars(select(SeriesProgress.series_id).where(SeriesProgress.series_id.in_(series_ids), has_any))
+    )
+
+
 def newest_samples(
     session: Session, series_id: int, *, since: datetime, until: datetime, limit: int
 ) -> list[tuple[datetime, float]]:

@@ -91,9 +91,10 @@ def test_an_exported_model_scores_files(
     assert f"model of the file {file}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["train", "evaluate"])
+@pytest.mark.parametrize(("kind", "reason"), [("train", "0 samples"), ("evaluate", "no series has 250 samples")])
 def test_what_could_not_be_done_for_want_of_history_is_one_line_and_exit_code_1(
     kind: str,
+    reason: str,
     command: None,
     sent: Sent,
     session: Session,
@@ -103,7 +104,7 @@ def test_what_could_not_be_done_for_want_of_history_is_one_line_and_exit_code_1(
     work_is_done_at_once(kind, monkeypatch)
     assert sensus("models", kind) == 1
     told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith("sensus: not enough history: 0 samples")
+    assert told.startswith(f"sensus: not enough history: {reason}")
     assert "ask again" in told
     assert session.scalars(select(TaskRun.state)).all() == ["done"]
 

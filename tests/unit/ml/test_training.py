@@ -3,16 +3,21 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ml import detectors
-from ml.artifact import checksum, dump
+from ml.artifact import Model, checksum, dump
 from ml.builtin import BUILTIN_VERSION, builtin_model
 from ml.errors import ArtifactRejected, NotEnoughHistory
-from ml.evaluate import evaluate
+from ml.evaluate import MOST_HELD_BACK, WEEK_S, auroc, evaluate, held_back_from
+from ml.injection import inject, spread_of
 from ml.scoring import Unscored, score_batch
-from ml.training import TrainingSet
-from tests.unit.ml.made import PER_DAY, daily
+from ml.training import TrainingSet, fit_model, ordinary_rows
+from tasks.retraining import Comparison
+from tests.unit.ml.made import PER_DAY, START, daily
 
 
 def gathered(count: int, max_rows: int = 900, seed: int = 5) -> TrainingSet:
@@ -135,7 +140,54 @@ def test_an_evaluation_of_nothing_but_short_histories_is_refused() -> None:
 
 
 def test_an_evaluation_passes_over_short_histories() -> None:
-    assert evaluate(builtin_model(), [daily(0.5), daily(3)], seed=1).histories == 1
+    assert evaluate(builtin_model(), [daily(0.5), daily(4.2), daily(4.4)], seed=1).histories == 1
+
+
+@pytest.mark.parametrize("step", [15.0, 60.0, 300.0])
+def test_a_model_is_measured_alike_however_fast_samples_come(step: float) -> None:
+    def broken(parameters: dict[str, float]) -> Model:
+        return fit_model("broken", ordinary_rows()[:3000], {"seed": 7}, parameters=parameters)
+
+    histories = [daily(9, seed=number, step=step) for number in range(2)]
+    good = evaluate(builtin_model(), histories, seed=1)
+    assert good.detection_rate > 0.7
+    assert good.false_alarms_per_week < 1.5
+    for parameters in ({"alert_weight": -1e6}, {"trees": 1, "score_weight": 500.0}):
+        assert not Comparison(evaluate(broken(parameters), histories, seed=1), good).is_no_worse
+
+
+@given(st.integers(0, 1000), st.sampled_from(detectors.names()))
+@settings(max_examples=4, deadline=None)
+def test_faults_scored_from_where_they_begin_have_the_figures_of_the_whole(seed: int, algorithm: str) -> None:
+    model, (times, values) = builtin_model(algorithm), daily(5, seed=seed)
+    cut = held_back_from(times)
+    rest = np.array(values[cut:])
+    areas, hits = [], []
+    for fault in inject(rest, spread_of(np.array(values[:cut])), [seed, 0]):
+        end = cut + len(fault.values)
+        (whole,) = score_batch(model, [Unscored(times[:end], [*values[:cut], *fault.values.tolist()])])
+        labels = fault.values != rest[: len(fault.values)]
+        areas.append(auroc(labels, np.array(whole.scores[cut:])))
+        hits.append(any(anomaly.sample >= cut + fault.start for anomaly in whole.anomalies))
+    (clean,) = score_batch(model, [Unscored(times, values)])
+    weeks = (times[-1] - times[cut]) / WEEK_S
+    found = evaluate(model, [(times, values)], seed)
+    assert found.auroc == pytest.approx(np.mean(areas))
+    assert found.detection_rate == np.mean(hits)
+    assert found.false_alarms_per_week == sum(anomaly.sample >= cut for anomaly in clean.anomalies) / weeks
+
+
+@given(st.integers(1, 60_000), st.integers(0, 30_000), st.sampled_from([1.0, 15.0, 60.0, 300.0, 3600.0]))
+def test_a_longer_history_holds_back_all_that_a_shorter_one_does(samples: int, more: int, step: float) -> None:
+    times = [START + place * step for place in range(samples + more)]
+    assert more + held_back_from(times[more:]) >= held_back_from(times)
+    assert samples - held_back_from(times[more:]) <= max(MOST_HELD_BACK, 1)
+
+
+def test_figures_gathered_in_chunks_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = gathered(3, max_rows=300).table()
+    monkeypatch.setattr("ml.features.CHUNK", 101)
+    assert (gathered(3, max_rows=300).table() == whole).all()
 
 
 def test_a_trained_model_scores_through_the_same_path() -> None:
