@@ -154,7 +154,7 @@ def _advance(
     novelty = explained.novelty(now, value)
     out[LOW], out[HIGH] = explained.expected(now, spread)
     # --- the sample is remembered
-    out[FROZEN] = pace.frozen(now, time, value, passed_s)
+    out[FROZEN] = pace.frozen(now, time, value)
     # A value that stands still longer than ever is not usual, wherever it stands.
     out[USUAL] = 1.0 if out[FROZEN] < 1.0 and explained.is_usual(now, value, spread) else 0.0
     now[m.SAMPLES] += 1.0

@@ -23,6 +23,7 @@ FloatArray = npt.NDArray[np.float64]
     LAST_TIME,
     LAST_VALUE,
     USUAL_STEP,  # seconds between samples
+    GAPS,  # much longer steps than that, one after the other
     # The hour that is open: its number since 1970, and what came in it.
     HOUR,
     HOUR_MEAN,
@@ -46,6 +47,7 @@ FloatArray = npt.NDArray[np.float64]
     # Equal values one after the other: since when, and how long the longest such run was.
     RUN_SINCE,
     LONGEST_RUN,
+    MOVED,  # hours in which the value changed, fading
     # Drawn from the rings when the open hour began; NaN while nothing is known.
     MEDIAN,
     LOW_DECILE,
@@ -61,8 +63,8 @@ FloatArray = npt.NDArray[np.float64]
     # The histograms: their whole weight, and the time at which a new sample weighed one.
     WEIGHT,
     WEIGHED_AT,
-) = range(38)
-NOW = 38
+) = range(40)
+NOW = 40
 _DRAWN = slice(MEDIAN, WEEKLY + 1)
 
 # ---------------------------------------------------------------- sizes: a histogram each
@@ -81,7 +83,7 @@ PAGING = FIRST_PEAK + PEAK_DAYS
 # Earlier than any time and lower than any figure, and yet a number to reckon with.
 NEVER = -1e300
 
-_VERSION = 2
+_VERSION = 3
 _HEAD = struct.Struct("<3sBI")  # what it is, the version, and whose numbers `own` are
 _NUMBER = struct.Struct("<d")
 _MEMORY, _SHADOW = b"SSM", b"SSS"

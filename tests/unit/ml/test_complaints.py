@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ml import detectors
 from ml.builtin import builtin_model
 from ml.scoring import Unscored, score_batch
 from ml.threshold import DEFAULT_POLICY
@@ -121,6 +122,18 @@ def test_the_reasons_name_what_was_done_to_the_series() -> None:
     found = scored(times[:at] + [times[at] + STEP * place for place in range(2 * PER_DAY)], frozen)
     assert found.anomalies
     assert found.anomalies[-1].contributions[0].name == "frozen"
+
+
+@pytest.mark.parametrize("name", detectors.names())
+def test_a_gauge_that_is_mostly_constant_pages_when_it_moves_and_not_for_standing_still(name: str) -> None:
+    times, _ = daily(70)
+    blip, rollouts = [1.0] * len(times), [3.0] * len(times)
+    blip[10 * PER_DAY] = 0.0
+    for day in range(4, 20):  # a few changes within the same hour, then nothing for weeks
+        rollouts[day * PER_DAY : day * PER_DAY + 6] = [4.0, 3.0, 4.0, 5.0, 4.0, 3.0]
+    model = builtin_model(name)
+    assert {place // PER_DAY for place in alarms(times, blip, model)} == {10}
+    assert max(alarms(times, rollouts, model)) < 20 * PER_DAY
 
 
 def test_what_comes_on_no_clock_wears_off_as_a_usual_peak() -> None:

@@ -5,6 +5,7 @@ from math import isfinite
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ml import features as f
 from ml.features import FEATURE_NAMES
@@ -88,6 +89,27 @@ def test_a_series_that_never_moved_is_not_frozen() -> None:
     assert figures_of(times, [7.0] * len(times))[:, f.FROZEN].max() == 0.0
 
 
+@given(st.sets(st.integers(48, 400), max_size=10), st.integers(1, PER_HOUR))
+@settings(max_examples=15, deadline=None)
+def test_a_series_that_moves_in_a_few_hours_only_is_not_frozen_however_long_it_stands_still(
+    hours: set[int], samples: int
+) -> None:
+    times, _ = daily(50)
+    values = [1.0] * len(times)
+    for hour in hours:
+        first = hour * PER_HOUR
+        values[first : first + samples] = [float(place % 2) for place in range(samples)]
+    assert figures_of(times, values)[:, f.FROZEN].max() == 0.0
+
+
+def test_nothing_is_forgotten_while_a_series_stands_still() -> None:
+    times, values = daily(40)
+    for first, length in ((3 * PER_DAY, 2 * PER_DAY), (10 * PER_DAY, 30 * PER_DAY)):
+        values[first : first + length] = [values[first]] * length
+    # The longest run was of two days, and five days had passed since when the present one began.
+    assert figures_of(times, values)[-1, f.FROZEN] == pytest.approx(np.log2(30 / (2 * np.exp(-5 / 14))), abs=0.02)
+
+
 def test_so_many_bits_are_never_rarer_than_they_say() -> None:
     times, values = daily(20)
     rare = figures_of(times, values)[-10 * PER_DAY :, f.RARE_SEASONAL]
@@ -110,6 +132,31 @@ def test_after_a_long_gap_a_series_is_stale_for_a_few_samples() -> None:
     after = [time + 86_400 for time in times[-10:]]
     states = states_of([*times[:-10], *after], values)
     assert states[-11:] == ["scoring", *["stale"] * 3, *["scoring"] * 7]
+
+
+@given(st.sampled_from([15.0, 60.0, STEP, 1_800.0]), st.floats(26.0, 100.0), st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_a_series_that_comes_more_seldom_from_now_on_is_stale_for_a_few_samples_only(
+    step: float, times_slower: float, seed: int
+) -> None:
+    slow = max(step * times_slower, 5_000.0)
+    times, values = daily(1 if step < 60.0 else 3, step=step)
+    rng = np.random.default_rng(seed)
+    later = times[-1] + np.cumsum(slow * rng.uniform(0.8, 1.25, 60))
+    states = states_of([*times, *later.tolist()], [*values, *rng.standard_normal(60).tolist()])[-60:]
+    assert states[:5] == ["stale"] * 5
+    assert "stale" not in states[6:]
+
+
+def test_a_gap_now_and_then_is_not_the_usual_step() -> None:
+    times, values = daily(4)
+    late = np.array(times)
+    for place in (3 * PER_DAY, 3 * PER_DAY + 1, 3 * PER_DAY + 40, 3 * PER_DAY + 41):
+        late[place:] += 7_200.0
+    states = states_of(late.tolist(), values)
+    assert [place for place, state in enumerate(states) if state == "stale"] == [
+        3 * PER_DAY + place for place in (0, 1, 2, 3, 40, 41, 42, 43)
+    ]
 
 
 def test_a_usual_pause_between_samples_is_no_gap() -> None:

@@ -51,7 +51,7 @@ def test_the_memory_of_a_series_has_a_fixed_size_under_twenty_kilobytes(algorith
         lambda hot: hot[:-1],
         lambda hot: hot + b"\0",
         lambda hot: hot[:900],
-        lambda hot: b"SSM\x01" + hot[4:],  # the release before
+        lambda hot: b"SSM\x02" + hot[4:],  # the release before
         lambda hot: b"SSM\x63" + hot[4:],
         lambda hot: hot[:16] + b"\xff" * 16 + hot[32:],
     ],
