@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import sys
@@ -23,6 +24,10 @@ _WORKER_PATIENCE_S = 4.0
 _MAINTENANCE_PROCESSES = 3
 # Of PYTHONWARNINGS: Celery says so at each start by root, where root is what the user chose.
 _ROOT_IS_FINE = "ignore:You're running the worker with superuser privileges"
+# Each worker says so at its stop, with advice for one who stops it alone.
+_WORKERS_FAREWELL = re.compile(
+    r"^\s*$|worker: (Hitting Ctrl\+C again|Cold shutdown)|Initiating Soft Shutdown|Waiting gracefully for cold shutdown"
+)
 _COLOURS = ("34", "31", "32", "36", "35", "33", "94", "95")
 
 
@@ -41,6 +46,7 @@ class ProcessSpec:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 9.0
     colour: str = ""  # a number of a terminal's colours
+    hidden: re.Pattern[str] | None = None  # lines of its output that say nothing to people
     prepare: Callable[[], None] | None = None  # before each start, also of a restart
     # Whether it makes no sense to restart it; None: as long as it is ready.
     alive: Callable[[], bool] | None = None
@@ -175,7 +181,11 @@ def _worker(stack: Stack, queue: str) -> ProcessSpec:
     }
     node = f"{queue}@{socket.gethostname()}"
     spec = _ours(stack, f"worker-{queue}", command, lambda: probes.worker_answers(stack.redis_url, node), **environment)
-    return replace(spec, alive=lambda: not probes.redis_answers(stack.redis_url) or spec.ready())
+    return replace(
+        spec,
+        alive=lambda: not probes.redis_answers(stack.redis_url) or spec.ready(),
+        hidden=_WORKERS_FAREWELL,
+    )
 
 
 def _beat(stack: Stack) -> ProcessSpec:

@@ -69,6 +69,7 @@ class Supervisor:
         self._may_raise = False
         self._stop()
         self._guardian.close()
+        self.say("stopped")
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self.console.flush()
@@ -118,14 +119,13 @@ class Supervisor:
         with self._stop_deferred():
             if spec.prepare is not None:
                 spec.prepare()
-            child = Child(
-                spec,
-                {MARKER: self._run},
-                lambda line: self.console.line(spec.name, line, spec.colour),
-                self._events.put,
-            )
+            child = Child(spec, {MARKER: self._run}, lambda line: self._show(spec, line), self._events.put)
             self._children[spec.name] = child
             self._guardian.add(child.pid, spec.stop_signal)
+
+    def _show(self, spec: ProcessSpec, line: str) -> None:
+        if spec.hidden is None or not spec.hidden.search(line):
+            self.console.line(spec.name, line, spec.colour)
 
     def _await_ready(self, spec: ProcessSpec) -> None:
         started_at = self._children[spec.name].started_at

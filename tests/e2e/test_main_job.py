@@ -143,10 +143,17 @@ def test_a_restart_keeps_everything_and_stopping_leaves_no_process(tmp_path: Pat
         started = psutil.Process(running.process.pid).children(recursive=True)
         assert running.stop() < 15
         assert running.process.returncode == 0
+        told = running.output()
+        assert told.splitlines()[-1].endswith("| stopped")
+        assert "Ctrl+C" not in told
+        assert f"admin / {running.facts['admin']['password']}" in told
         assert not [process for process in started if process.is_running()]
         assert not (tmp_path / "data" / "run.json").exists()
     with sensus_up(tmp_path / "data", env=settings) as running:
         scenarios.everything_is_there(running, before)
+        again = running.output().removeprefix(told)
+        assert running.facts["admin"]["password"] not in again
+        assert f"login and key: {tmp_path / 'data' / 'secrets.json'}" in again
         assert json.loads((tmp_path / "data" / "run.json").read_text())["api"] == running.api
 
 

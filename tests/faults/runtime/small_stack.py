@@ -4,6 +4,7 @@ A slash begins a new stage. Each process appends what happens to it to FOLDER/ev
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -46,6 +47,8 @@ if kind == "chatty":
     for number in range(100_000):
         print("line", number, "x" * 200, flush=True)
     event("said-all")
+if kind == "banner":
+    print("hit anything to go on", "it works", sep="\\n", flush=True)
 if kind not in ("slow", "late"):
     (folder / f"{name}.ready").touch()
 while True:
@@ -63,6 +66,7 @@ def spec(folder: Path, text: str) -> ProcessSpec:
         ready=(folder / f"{name}.ready").exists,
         ready_timeout_s=1.5 if kind == "slow" else 20,
         told_every_s=0.2,
+        hidden=re.compile("^hit anything"),
         stop_timeout_s=9 if kind == "stubborn" else 1.5,
     )
 

@@ -123,7 +123,17 @@ def test_output_has_the_name_of_its_process(start: Callable[..., Run]) -> None:
 
     assert "chatty | line 1 xxx" in out
     assert "sensus | stopping" in out
+    assert out.endswith("sensus | stopped\n")
     assert "\x1b[" not in out
+
+
+def test_what_says_nothing_to_people_is_hidden(start: Callable[..., Run]) -> None:
+    run = start("web:banner")
+    run.until_up()
+    out, _ = run.end()
+
+    assert "web    | it works" in out
+    assert "hit anything" not in out
 
 
 def test_the_next_stage_waits_until_the_one_before_is_ready(start: Callable[..., Run]) -> None:
