@@ -25,13 +25,13 @@ from tasks.long_work import Window
 REACH = timedelta(days=9)
 # Rows of one statement.
 PAGE = 20_000
-EVALUATED_SERIES, EVALUATED_SAMPLES, EVALUATED_IN_ALL = 24, 8_000, 2_000_000
+EVALUATED_SERIES, EVALUATED_SAMPLES, EVALUATED_IN_ALL = 24, 8_000, 1_500_000
 # Of what people said the newest; the history before it, so that a model knows the series by then.
 MOST_VERDICTS = 200
-JUDGED_SERIES, JUDGED_SAMPLES, JUDGED_IN_ALL = 50, 12_000, 1_000_000
+JUDGED_SERIES, JUDGED_SAMPLES, JUDGED_IN_ALL = 50, 12_000, 750_000
 # Nothing is asked of a model about the first days of a history, in which it would still warm up.
 WARM_UP = timedelta(days=2)
-RECENT_SERIES, RECENT_IN_ALL = 150, 2_000_000
+RECENT_SERIES, RECENT_IN_ALL = 150, 1_500_000
 
 
 def of_series(task: SensusTask, series_id: int, since: datetime, until: datetime, *, at_least: int) -> TimesAndValues:
