@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
-from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from sensus import secret_files
+from sensus import env_file, secret_files
 from sensus.errors import ConfigurationError
 
 PREFIX = "SENSUS_"
-ENV_FILE = ".env"
 DEFAULT_DATA_DIR = Path("data")
 # In the data folder, while a stack runs there: its addresses and its first access.
 RUN_FILE = "run.json"
@@ -41,6 +39,7 @@ _SCHEMA = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 # Such a URL may hold a comma, so a separator is one only where the next URL begins.
 _BETWEEN_URLS = re.compile(rf"[\s,]+(?={_SCHEMA.pattern})")
 
+_TEXTS = (str, str | None, SecretStr | None, tuple[str, ...])
 PositiveInt = Annotated[int, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -48,7 +47,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 class Settings(BaseSettings):
     """The settings of one process.  The README table is made from these lines."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=env_file.NAME, extra="ignore", frozen=True)
 
     data_dir: Path = Field(DEFAULT_DATA_DIR, description="Where `sensus up` keeps its servers, secrets and schedules.")
     host: str = Field("127.0.0.1", description="Address the API listens on, and a worker or beat with its figures.")
@@ -231,7 +230,13 @@ class Settings(BaseSettings):
             return cls.model_fields[info.field_name].default
         return value
 
-    @field_validator("llm_url", "llm_key", "embed_model", "runbooks", "public_url", mode="before")
+    @field_validator("*", mode="before")
+    @classmethod
+    def _blank_is_unset(cls, value: object, info: ValidationInfo) -> object:
+        name = info.field_name
+        return cls.model_fields[name].default if name and _is_unset(name, value) else value
+
+    @field_validator("llm_url", "llm_key", "embed_model", "public_url", mode="before")
     @classmethod
     def _blank_is_none(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
@@ -404,7 +409,7 @@ def load() -> Settings:
 
     Raises ConfigurationError, in one line, for an unknown name (with the nearest known one) or a bad value.
     """
-    environment = {**dotenv_values(ENV_FILE), **os.environ}
+    environment = {**env_file.read(PREFIX), **os.environ}
     _refuse_unknown(environment)
     in_files = secret_files.read(environment, secret_names())
     from_files: dict[str, Any] = {name.removeprefix(PREFIX).lower(): value for name, value in in_files.items()}
@@ -456,7 +461,7 @@ def secret_names() -> tuple[str, ...]:
 
 def origins(settings: Settings) -> Iterator[Origin]:
     """Each setting with its value, masked when secret, and where it came from."""
-    in_file = dotenv_values(ENV_FILE)
+    in_file = env_file.read(PREFIX)
     in_files = {name for name in secret_names() if {**in_file, **os.environ}.get(name + secret_files.SUFFIX)}
     for field, info in Settings.model_fields.items():
         name = PREFIX + field.upper()
@@ -464,15 +469,15 @@ def origins(settings: Settings) -> Iterator[Origin]:
         yield Origin(
             name=name,
             value="" if value is None else ",".join(value) if isinstance(value, tuple) else str(value),
-            source="file"
-            if name in in_files
-            else "environment"
-            if name in os.environ
-            else ".env"
-            if name in in_file
-            else "default",
+            source="file" if name in in_files else _source(name, field, in_file),
             description=info.description or "",
         )
+
+
+def _source(name: str, field: str, in_file: Mapping[str, str | None]) -> Literal["environment", ".env", "default"]:
+    if _is_unset(field, os.environ.get(name, in_file.get(name))):
+        return "default"
+    return "environment" if name in os.environ else ".env" if name in in_file else "default"
 
 
 def readme_table() -> str:
@@ -514,6 +519,13 @@ def _verifying(url: str) -> str:
         return url
     # Celery would take anybody's certificate; redis-py asks for a good one anyway.
     return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, "ssl_cert_reqs=required")))))
+
+
+def _is_unset(field: str, value: object) -> bool:
+    # A text may be empty; anything else that is blank was left out, as in `SENSUS_PORT=` of a file that is filled in.
+    if not isinstance(value, str) or value.strip():
+        return False
+    return Settings.model_fields[field].annotation not in _TEXTS
 
 
 def _refuse_unknown(environment: Mapping[str, str | None]) -> None:

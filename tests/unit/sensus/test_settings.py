@@ -91,6 +91,69 @@ def test_an_unknown_name_in_the_file_is_refused_too() -> None:
         settings.load()
 
 
+@pytest.mark.parametrize("value", ["", " "])
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("SENSUS_PORT", "port"),
+        ("SENSUS_DATA_DIR", "data_dir"),
+        ("SENSUS_RUNBOOKS", "runbooks"),
+        ("SENSUS_ANOMALY_ALERTS", "anomaly_alerts"),
+        ("SENSUS_STALE_AFTER_HOURS", "stale_after_hours"),
+        ("SENSUS_WEB_WORKERS", "web_workers"),
+        ("SENSUS_LOG_LEVEL", "log_level"),
+    ],
+)
+def test_a_setting_without_a_value_is_not_set_unless_it_is_a_text(name: str, field: str, value: str) -> None:
+    unset = settings.load()
+    Path(".env").write_text(f"{name}={value}\n")
+    read = settings.load()
+    assert getattr(read, field) == getattr(unset, field)
+    assert next(origin.source for origin in settings.origins(read) if origin.name == name) == "default"
+
+
+def test_a_text_may_be_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("SENSUS_SERVICE_LABELS=team\nSENSUS_OTLP_ENDPOINT=http://127.0.0.1:4318\n")
+    monkeypatch.setenv("SENSUS_SERVICE_LABELS", "")
+    monkeypatch.setenv("SENSUS_OTLP_ENDPOINT", "")
+    read = settings.load()
+    assert (read.service_labels, read.otlp_endpoint) == ((), "")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "SENSUS_PORT 9000",
+        "SENSUS_PORT: 9000",
+        "SENSUS_PORT",
+        "SENSUS_LLM_MODEL='mistral",
+        "=9000",
+        "  SENSUS_PORT 9000",
+    ],
+)
+def test_a_broken_line_of_the_file_is_named(broken: str, caplog: pytest.LogCaptureFixture) -> None:
+    Path(".env").write_text(f"# ours\n\nSENSUS_HOST=127.0.0.1\n\n\n{broken}\n")
+    with pytest.raises(ConfigurationError, match=r"^\.env, line 6: must be NAME=VALUE"):
+        settings.load()
+    assert not caplog.records
+
+
+def test_a_file_that_can_not_be_read_is_one_line() -> None:
+    Path(".env").write_bytes("SENSUS_LLM_MODEL=m\xfc".encode("latin-1"))
+    with pytest.raises(ConfigurationError, match=r"^\.env can't be read: it is not UTF-8$"):
+        settings.load()
+
+
+def test_what_is_in_the_file_for_others_is_left_to_them() -> None:
+    Path(".env").write_text("export OTHERS\n# SENSUS_PORT 1\nexport SENSUS_PORT=9000\nMANY='lines\nof them'\n")
+    assert settings.load().port == 9000
+
+
+def test_a_folder_of_that_name_is_no_file_of_ours() -> None:
+    Path(".env").mkdir()
+    assert settings.load().port == 8080
+
+
 def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "an admin password of some length"
     monkeypatch.setenv("SENSUS_ADMIN_PASSWORD", secret)
