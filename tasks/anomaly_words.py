@@ -63,6 +63,8 @@ def annotations_of(metric_name: str, score: float, data: Mapping[str, Any]) -> d
     low, high = data.get("expected_low"), data.get("expected_high")
     value = _number(data.get("value"))
     features = [part["name"] for part in data.get("features", ())[:_STRONGEST] if part.get("contribution")]
+    if data.get("per_second"):
+        metric_name, value = f"growth of {metric_name}", f"{value} per second"
     told = [f"{metric_name} is {value}, expected was {_number(low)} to {_number(high)}."]
     if features:
         told.append(f"Most telling: {', '.join(features)}.")

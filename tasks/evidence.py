@@ -118,9 +118,12 @@ def anomaly_summary(anomaly: AnomalyNearby) -> str:
     value, low, high = (anomaly.data.get(name) for name in ("value", "expected_low", "expected_high"))
     if not isinstance(value, int | float):
         return f"{anomaly.metric_name} was unusual"
+    was = f"{anomaly.metric_name} was {value:.4g}"
+    if anomaly.data.get("per_second"):
+        was = f"{anomaly.metric_name} grew by {value:.4g} per second"
     if isinstance(low, int | float) and isinstance(high, int | float):
-        return f"{anomaly.metric_name} was {value:.4g}, expected were {low:.4g} to {high:.4g}"
-    return f"{anomaly.metric_name} was {value:.4g}, which is unusual"
+        return f"{was}, expected were {low:.4g} to {high:.4g}"
+    return f"{was}, which is unusual"
 
 
 def anomaly_facts(anomaly: AnomalyNearby) -> dict[str, Fact]:

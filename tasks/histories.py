@@ -15,9 +15,12 @@ from math import inf, isfinite
 
 from db.queries import anomaly_feedback, history
 from db.queries.anomaly_feedback import Labelled
+from ml.counters import growth
+from ml.counters import judged as judged_growth
 from ml.evaluate import LEAST_KNOWN_S, TimesAndValues, is_long_enough
 from ml.verdicts import Judged, Verdict
 from sensus import times
+from tasks import counters
 from tasks.base import SensusTask
 from tasks.long_work import Window
 
@@ -37,7 +40,8 @@ RECENT_SERIES, RECENT_IN_ALL = 150, 1_500_000
 def of_series(task: SensusTask, series_id: int, since: datetime, until: datetime, *, at_least: int) -> TimesAndValues:
     """Times (epoch seconds) and values of the newest samples of a series in [since, until); those that are numbers.
 
-    Oldest first. So many where there are, and all of the nine days before the newest one; `at_least` is 1 or more.
+    Oldest first. So many where there are, and all of the nine days before the newest one; `at_least` is 1 or more. Of a
+    counter the values are its growth per second, as they are judged.
     """
     seconds, values = array("d"), array("d")
     begin, before, wanted = since, until, at_least
@@ -58,7 +62,9 @@ def of_series(task: SensusTask, series_id: int, since: datetime, until: datetime
             begin = max(since, newest - REACH)
     seconds.reverse()
     values.reverse()
-    return seconds, values
+    with task.transaction() as session:
+        is_counter = bool(counters.among(session, [history.metric_name(session, series_id)]))
+    return judged_growth(seconds, growth(seconds, values)) if is_counter else (seconds, values)
 
 
 def evaluated(task: SensusTask, window: Window) -> list[TimesAndValues]:

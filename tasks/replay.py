@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from math import floor, isfinite, nan
 from pathlib import Path
 
 from ml.artifact import Model
+from ml.counters import growth, is_counter, judged, partner_of
 from ml.errors import NotEnoughHistory
 from ml.evaluate import held_back_from
 from ml.memory import Memory, with_rings
@@ -24,6 +26,7 @@ from tasks.retraining import compare
 HEADER = ("timestamp", "score", "alert")
 RETRAINED_AT_HOUR = 2
 NOTHING = (0.0, 0.0)
+_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 DAY_S = 86_400.0
 
 
@@ -55,7 +58,7 @@ class Replayed:
     """What came of one file."""
 
     rows: int
-    not_scored: int  # without a value, or behind a later row
+    not_scored: int  # without a value, behind a later row, or of a counter's growth that is not known
     models: int  # that came into force on the way
 
 
@@ -64,11 +67,13 @@ def replay(source: Path, target: Path, model: Model, retraining: Retraining | No
 
     Each figure depends on its row and earlier rows only.  A row without a value (empty, NaN or infinite) is no
     sample: it gets 0 and 0, and so does a row that is older than one before it, since the worker stores such a
-    sample and doesn't score it.  At a repeated timestamp the first value counts, and later rows repeat its figures.
+    sample and doesn't score it.  A file whose name is that of a counter is judged by its growth, as the worker does; a
+    row whose growth is not known gets 0 and 0.  At a repeated timestamp the first value counts, and later rows repeat
+    its figures.
     Raises BadFile; then nothing is written.
     """
     rows = list(read(source))
-    series = _Series(model, retraining)
+    series = _Series(model, retraining, per_second=_is_of_a_counter(source))
     figures = series.score(rows)
     target.parent.mkdir(parents=True, exist_ok=True)
     half_done = target.with_name(f".{target.name}.{os.getpid()}")
@@ -103,6 +108,18 @@ def read(source: Path) -> Iterator[Row]:
             raise BadFile(f"{source}: not a CSV file in UTF-8 ({error})") from None
 
 
+def _is_of_a_counter(source: Path) -> bool:
+    partner = partner_of(_metric_name(source))
+    others = {_metric_name(file) for file in source.parent.glob("*.csv")} if partner else frozenset[str]()
+    return is_counter(_metric_name(source), others)
+
+
+def _metric_name(file: Path) -> str:
+    """The name of a metric that the file's name begins with, such as `jobs_total` of `jobs_total{queue="a"}.csv`."""
+    name = _METRIC_NAME.match(file.stem)
+    return name.group() if name else ""
+
+
 def _row(source: Path, number: int, cells: Sequence[str], time_column: int, value_column: int) -> Row:
     try:
         written, text = cells[time_column], cells[value_column].strip()
@@ -118,11 +135,12 @@ def _row(source: Path, number: int, cells: Sequence[str], time_column: int, valu
 class _Series:
     """The replay of one series: its watermark, its memory and the model in force."""
 
-    def __init__(self, model: Model, retraining: Retraining | None) -> None:
+    def __init__(self, model: Model, retraining: Retraining | None, *, per_second: bool) -> None:
         self.models = 0
         self.not_scored = 0
         self._model = model
         self._retraining = retraining
+        self._per_second = per_second
         self._memory: Memory | None = None
         self._known: dict[float, tuple[float, float]] = {}
         self._seconds: list[float] = []
@@ -144,13 +162,18 @@ class _Series:
         return [figures or NOTHING for figures in found]
 
     def _select(self, rows: Sequence[Row]) -> None:
-        """The samples that are scored: those with a value that are later than all before them."""
+        """The samples that are judged: those with a value that are later than all before them.
+
+        Of a counter they are those whose growth is known, and that is their value.
+        """
         watermark_s = -float("inf")
         for row in rows:
             if isfinite(row.value) and row.at_s > watermark_s:
                 watermark_s = row.at_s
                 self._seconds.append(row.at_s)
                 self._values.append(row.value)
+        if self._per_second:
+            self._seconds, self._values = judged(self._seconds, growth(self._seconds, self._values))
 
     def _score_part(self, start: int, end: int) -> None:
         seconds = self._seconds[start:end]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from math import isfinite
+from dataclasses import replace
+from datetime import datetime, timedelta
+from math import isfinite, isnan
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from kombu.exceptions import OperationalError as BrokerAway
@@ -18,12 +19,13 @@ from db.queries.forecasts import NewForecast
 from db.queries.new_scores import InShadow, NewAnomaly, NewScore
 from db.queries.progress import Scored, SeriesClaim
 from db.session import Database
+from ml.counters import LONGEST_GAP_S, growth, spread
 from ml.features import needs_rings
 from ml.memory import Memory
 from ml.scoring import Anomaly, Unscored, score_batch
 from ml.scoring import Scored as Figures
 from sensus import logs, metrics, times
-from tasks import forecasting, signatures
+from tasks import counters, forecasting, signatures
 from tasks.app import app
 from tasks.base import SensusTask, may_pass
 from tasks.in_force import InForce, Loaded, Pair, Scorers
@@ -119,7 +121,7 @@ def score_claims(database: Database, scorers: Scorers, claims: Sequence[SeriesCl
     for _ in range(1 + REREADS):
         with database.transaction() as session:
             samples = progress.unscored_samples(session, waiting, limit=SAMPLES_A_CHUNK)
-            waiting = _with_rings(session, waiting, samples)
+            waiting = _with_rings(session, _with_growth(session, waiting), samples)
         results, failed = _scored(scorers, waiting, samples)
         if failed:
             with database.transaction() as session:
@@ -142,6 +144,25 @@ def _knock() -> None:
     except BrokerAway:
         # The rows are there, so the next look finds them.
         metrics.messages_lost.labels("tell_anomalies").inc()
+
+
+def _with_growth(session: Session, claims: Sequence[SeriesClaim]) -> list[SeriesClaim]:
+    """The claims, each with what is to be judged; those of counters with the sample that they have grown since."""
+    names = counters.among(session, {claim.metric_name for claim in claims})
+    told = [_judged_by(claim, per_second=claim.metric_name in names) for claim in claims]
+    growing = [claim for claim in told if claim.per_second]
+    if not growing:
+        return told
+    befores = progress.with_befores(session, growing, within=timedelta(seconds=LONGEST_GAP_S))
+    return [*(claim for claim in told if not claim.per_second), *befores]
+
+
+def _judged_by(claim: SeriesClaim, *, per_second: bool) -> SeriesClaim:
+    if claim.per_second == per_second:
+        return claim
+    if claim.memory is not None:
+        log.info("series_starts_afresh", series_id=claim.series_id, reason="it is judged by something else from now on")
+    return replace(claim, per_second=per_second, memory=None, shadow_memory=None, shadow_version_id=None)
 
 
 def _with_rings(session: Session, claims: Sequence[SeriesClaim], samples: Samples) -> list[SeriesClaim]:
@@ -209,22 +230,34 @@ def _scored_together(scorers: Scorers, claims: Sequence[SeriesClaim], samples: S
     shadow = scorers.shadow
     # A NaN has no place in arithmetic that goes on for weeks: it is passed over, as it is offline.
     usable = [[(at, value) for at, value in samples[claim.series_id] if isfinite(value)] for claim in claims]
-    unscored = [
-        Unscored(
-            times=[times.to_epoch(at) for at, _ in rows],
-            values=[value for _, value in rows],
-            memory=_memory(claim, rows),
-            # A version that is new in the shadow begins with what the other one remembers.
-            shadow=claim.shadow_memory if shadow is not None and claim.shadow_version_id == shadow.key.id else None,
+    rows_of = [_as_judged(claim, rows) for claim, rows in zip(claims, usable, strict=True)]
+    unscored = []
+    for claim, rows in zip(claims, rows_of, strict=True):
+        known = [row for row in rows if not isnan(row[1])] if claim.per_second else rows
+        unscored.append(
+            Unscored(
+                times=[times.to_epoch(at) for at, _ in known],
+                values=[value for _, value in known],
+                memory=_memory(claim, rows),
+                # A version that is new in the shadow begins with what the other one remembers.
+                shadow=claim.shadow_memory if shadow is not None and claim.shadow_version_id == shadow.key.id else None,
+            )
         )
-        for claim, rows in zip(claims, usable, strict=True)
-    ]
     scored = score_batch(scorers.own.model, unscored, shadow=None if shadow is None else shadow.model)
     expected = forecasting.of(claims, scored)
     return [
         _result(scorers, claim, samples[claim.series_id], rows, figures, expected.get(claim.series_id))
-        for claim, rows, figures in zip(claims, usable, scored, strict=True)
+        for claim, rows, figures in zip(claims, rows_of, scored, strict=True)
     ]
+
+
+def _as_judged(claim: SeriesClaim, rows: Rows) -> Rows:
+    """The samples with what is judged of them; of those of a counter NaN where their growth is not known."""
+    if not claim.per_second:
+        return rows
+    before = claim.before and (times.to_epoch(claim.before[0]), claim.before[1])
+    grown = growth([times.to_epoch(at) for at, _ in rows], [value for _, value in rows], before)
+    return [(at, of_sample) for (at, _), of_sample in zip(rows, grown, strict=True)]
 
 
 def _memory(claim: SeriesClaim, rows: Rows) -> Memory | None:
@@ -242,6 +275,8 @@ def _result(
     if figures.refused is not None:
         # Another release wrote it. A series that starts afresh warms up again; one that is stuck is never scored.
         log.warning("series_starts_afresh", series_id=claim.series_id, reason=figures.refused)
+    if claim.per_second:
+        figures = spread(figures, [value for _, value in rows])
     return Scored(
         claim=claim,
         until=claim.until if len(read) < SAMPLES_A_CHUNK else read[-1][0],
@@ -250,7 +285,10 @@ def _result(
             NewScore(at, score, alert, STATE_CODES[state])
             for (at, _), score, alert, state in zip(rows, figures.scores, figures.alerts, figures.states, strict=True)
         ],
-        anomalies=[_anomaly(rows[one.sample], figures, one, scorers.own.model.version) for one in figures.anomalies],
+        anomalies=[
+            _anomaly(rows[one.sample], figures, one, scorers.own.model.version, per_second=claim.per_second)
+            for one in figures.anomalies
+        ],
         memory=figures.memory.hot,
         rings=figures.memory.rings,
         shadow=_in_shadow(scorers, figures),
@@ -265,11 +303,14 @@ def _in_shadow(scorers: Scorers, figures: Figures) -> InShadow | None:
     return InShadow(scorers.shadow.key.id, said.scores, said.alerts, memory)
 
 
-def _anomaly(row: tuple[datetime, float], figures: Figures, anomaly: Anomaly, version: str) -> NewAnomaly:
+def _anomaly(
+    row: tuple[datetime, float], figures: Figures, anomaly: Anomaly, version: str, *, per_second: bool
+) -> NewAnomaly:
     at, value = row
     alert = figures.alerts[anomaly.sample]
     told = {
         "value": value,
+        "per_second": per_second,
         "threshold": anomaly.threshold,
         "expected_low": _finite(anomaly.expected_low),
         "expected_high": _finite(anomaly.expected_high),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import TIMESTAMP, BigInteger, Double, ForeignKey, Index, Text, text
+from sqlalchemy import TIMESTAMP, BigInteger, Boolean, Double, ForeignKey, Index, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, BigId, CreatedAt, Labels, Moment
@@ -31,6 +31,8 @@ class AnomalyAlert(Base):
     # Where that sample was expected, when it was not there.
     expected_low: Mapped[float | None] = mapped_column(Double)
     expected_high: Mapped[float | None] = mapped_column(Double)
+    # Whether these are of the growth per second of a counter.
+    per_second: Mapped[bool] = mapped_column(Boolean, server_default=false())
     ends_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     first_told_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     told_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Double, ForeignKey, Index, Text, text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Double, ForeignKey, Index, Text, false, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -66,3 +66,5 @@ class Forecast(Base):
     expected: Mapped[list[float]] = mapped_column(ARRAY(Double))
     low: Mapped[list[float]] = mapped_column(ARRAY(Double))
     high: Mapped[list[float]] = mapped_column(ARRAY(Double))
+    # Whether all this is of the growth per second of a counter.
+    per_second: Mapped[bool] = mapped_column(Boolean, server_default=false())

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import (
     TIMESTAMP,
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -63,6 +65,8 @@ class SeriesProgress(Base):
     # The memory of the series, as `ml` wrote it; what changes once an hour is apart, and is stored apart.
     memory: Mapped[bytes | None] = mapped_column(LargeBinary)
     rings: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # Whether that is of the growth per second of a counter.
+    per_second: Mapped[bool] = mapped_column(Boolean, server_default=false())
     # What the version that scores in the shadow remembers beside it, and which version that is.
     shadow_memory: Mapped[bytes | None] = mapped_column(LargeBinary)
     shadow_version_id: Mapped[int | None] = mapped_column(BigInteger)

@@ -90,6 +90,7 @@ def fire(session: Session, found: Iterable[AsAlert]) -> list[int]:
             "annotations": one.annotations,
             "at": one.anomaly.at,
             **_expected(one.anomaly.data),
+            "per_second": bool(one.anomaly.data.get("per_second")),
         }
         for one in found
     ]
@@ -161,8 +162,20 @@ _IS_CALM = """
         OR (score < :calm_below AND timestamp > a.newest_at + :new_usual_after)
     END
 """
+# Of a counter what was judged is its growth since the sample before; where it began anew, there was nothing to judge.
 _FIGURES = """
-    scores JOIN samples USING (series_id, timestamp)
+    (
+        SELECT series_id, timestamp, score, CASE WHEN a.per_second THEN growth ELSE value END AS value
+        FROM scores JOIN samples s USING (series_id, timestamp)
+        LEFT JOIN LATERAL (
+            SELECT (s.value - earlier.value) / extract(epoch FROM s.timestamp - earlier.timestamp) AS growth
+            FROM samples earlier
+            WHERE a.per_second AND earlier.series_id = a.series_id AND earlier.timestamp < s.timestamp
+              AND earlier.value <> 'NaN'
+            ORDER BY earlier.timestamp DESC LIMIT 1
+        ) since ON true
+        WHERE series_id = a.series_id AND timestamp > a.newest_at AND NOT (a.per_second AND growth < 0)
+    ) figures_of
     WHERE series_id = a.series_id AND timestamp > a.newest_at
 """
 _NEWEST = f"""
@@ -185,7 +198,8 @@ _NEW = text(
     WITH found AS MATERIALIZED (
         SELECT DISTINCT ON (r.series_id) r.series_id, r.sample_at AS newest_at, r.score, r.analysis_data,
             CAST(r.analysis_data ->> 'expected_low' AS double precision) AS expected_low,
-            CAST(r.analysis_data ->> 'expected_high' AS double precision) AS expected_high
+            CAST(r.analysis_data ->> 'expected_high' AS double precision) AS expected_high,
+            COALESCE(CAST(r.analysis_data ->> 'per_second' AS boolean), false) AS per_second
         FROM ai_analysis_results r
         LEFT JOIN LATERAL (
             SELECT newest_at FROM anomaly_alerts WHERE series_id = r.series_id ORDER BY id DESC LIMIT 1
@@ -202,17 +216,18 @@ _NEW = text(
 )
 _FIRE = """
     INSERT INTO anomaly_alerts AS known
-        (series_id, fingerprint, labels, annotations, starts_at, newest_at, expected_low, expected_high)
-    SELECT series_id, fingerprint, labels, annotations, LEAST(at, now()), at, low, high
+        (series_id, fingerprint, labels, annotations, starts_at, newest_at, expected_low, expected_high, per_second)
+    SELECT series_id, fingerprint, labels, annotations, LEAST(at, now()), at, low, high, per_second
     FROM json_to_recordset(%(rows)s::json) AS r (
         series_id bigint, fingerprint text, labels jsonb, annotations jsonb, at timestamptz,
-        low double precision, high double precision
+        low double precision, high double precision, per_second boolean
     )
     WHERE EXISTS (SELECT FROM series WHERE id = series_id)
     ORDER BY series_id
     ON CONFLICT (series_id) WHERE ends_at IS NULL DO UPDATE SET
         annotations = EXCLUDED.annotations, newest_at = EXCLUDED.newest_at,
-        expected_low = EXCLUDED.expected_low, expected_high = EXCLUDED.expected_high
+        expected_low = EXCLUDED.expected_low, expected_high = EXCLUDED.expected_high,
+        per_second = EXCLUDED.per_second
     RETURNING id, xmax = 0
     """
 # The end is the first sample after the last strange one, and never lies ahead: an end to come would be none.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ARRAY, TIMESTAMP, BigInteger, Double, Text, bindparam, select, text
+from sqlalchemy import ARRAY, TIMESTAMP, BigInteger, Boolean, Double, Text, bindparam, select, text
 from sqlalchemy.orm import Session
 
 from db import direct
@@ -14,13 +14,15 @@ from db.models.detection import Forecast
 
 # Arrays of arrays can't be told apart by `unnest`, so each row's come as text.
 _KEEP = """
-    INSERT INTO forecasts (series_id, known_at, level, starts_at, expected, low, high)
-    SELECT series_id, known_at, level, starts_at, expected::float8[], low::float8[], high::float8[]
-    FROM unnest(:series_ids, :known_at, :levels, :starts_at, :expected, :low, :high)
-        AS made (series_id, known_at, level, starts_at, expected, low, high)
+    INSERT INTO forecasts (series_id, known_at, level, starts_at, expected, low, high, per_second)
+    SELECT series_id, known_at, level, starts_at, expected::float8[], low::float8[], high::float8[],
+        per_second
+    FROM unnest(:series_ids, :known_at, :levels, :starts_at, :expected, :low, :high, :per_second)
+        AS made (series_id, known_at, level, starts_at, expected, low, high, per_second)
     ON CONFLICT (series_id) DO UPDATE SET
         known_at = EXCLUDED.known_at, level = EXCLUDED.level, starts_at = EXCLUDED.starts_at,
-        expected = EXCLUDED.expected, low = EXCLUDED.low, high = EXCLUDED.high
+        expected = EXCLUDED.expected, low = EXCLUDED.low, high = EXCLUDED.high,
+        per_second = EXCLUDED.per_second
 """
 
 
@@ -35,6 +37,7 @@ class NewForecast:
     expected: Sequence[float]
     low: Sequence[float]
     high: Sequence[float]
+    per_second: bool = False  # of a counter: how fast it is expected to grow
 
 
 def keep(session: Session, made: Sequence[NewForecast]) -> None:
@@ -51,6 +54,7 @@ def keep(session: Session, made: Sequence[NewForecast]) -> None:
             bindparam("expected", [direct.array(one.expected) for one in made], type_=ARRAY(Text)),
             bindparam("low", [direct.array(one.low) for one in made], type_=ARRAY(Text)),
             bindparam("high", [direct.array(one.high) for one in made], type_=ARRAY(Text)),
+            bindparam("per_second", [one.per_second for one in made], type_=ARRAY(Boolean)),
         )
     )
 

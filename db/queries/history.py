@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Text, cast, func, literal, select
 from sqlalchemy.orm import Session
 
-from db.models.sample import SeriesProgress, samples
+from db.models.sample import Series, SeriesProgress, samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,11 @@ def series_in_order(session: Session, seed: int, *, since: datetime, after: str 
         .limit(limit)
     )
     return [Place(*row) for row in rows]
+
+
+def metric_name(session: Session, series_id: int) -> str:
+    """What the series measures; empty when it is gone."""
+    return session.scalar(select(Series.metric_name).where(Series.id == series_id)) or ""
 
 
 def count_series(session: Session, *, since: datetime) -> int:

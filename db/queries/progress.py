@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, TIMESTAMP, BigInteger, LargeBinary, bindparam, text
+from sqlalchemy import ARRAY, TIMESTAMP, BigInteger, Boolean, LargeBinary, bindparam, text
 from sqlalchemy.orm import Session
 
 from db.queries import forecasts, new_scores
@@ -41,7 +41,10 @@ class SeriesClaim:
     after: datetime
     until: datetime
     memory: bytes | None
+    metric_name: str
+    per_second: bool  # whether the memory is of growth per second, and from the next look on whether it is to be
     rings: bytes | None = None  # only where `with_rings` read them
+    before: tuple[datetime, float] | None = None  # the newest number up to `after`, only where `with_befores` read it
     # What a version in the shadow remembered, and which version that was.
     shadow_memory: bytes | None = None
     shadow_version_id: int | None = None
@@ -92,10 +95,10 @@ def claim(
                     SELECT series_id FROM series_progress
                     WHERE {_UNSCORED} AND {_FREE} AND (failures > 0) = :suspects {chosen}
                     ORDER BY newest_at DESC, series_id LIMIT :most FOR UPDATE SKIP LOCKED
-                ) chosen
+                ) chosen JOIN series s ON s.id = chosen.series_id
                 WHERE p.series_id = chosen.series_id
                 RETURNING p.series_id, p.attempt, p.failures, p.scored_until, p.newest_at, p.memory,
-                    p.shadow_memory, p.shadow_version_id
+                    p.per_second, p.shadow_memory, p.shadow_version_id, s.metric_name
                 """
             ),
             {
@@ -116,6 +119,8 @@ def claim(
                     row.scored_until or BEGINNING,
                     row.newest_at,
                     row.memory,
+                    row.metric_name,
+                    row.per_second,
                     shadow_memory=row.shadow_memory,
                     shadow_version_id=row.shadow_version_id,
                 )
@@ -163,6 +168,30 @@ def with_rings(session: Session, claims: Sequence[SeriesClaim]) -> list[SeriesCl
     )
     rings = {row.series_id: row.rings for row in rows}
     return [replace(claim, rings=rings.get(claim.series_id)) for claim in claims]
+
+
+def with_befores(session: Session, claims: Sequence[SeriesClaim], *, within: timedelta) -> list[SeriesClaim]:
+    """The claims, each with the newest number up to its `after`, unless that is older than `within`."""
+    begun = [claim for claim in claims if claim.after != BEGINNING]
+    if not begun:
+        return list(claims)
+    rows = session.execute(
+        text(
+            """
+            SELECT c.id, s.timestamp, s.value
+            FROM unnest(:ids, :lows, :highs) AS c(id, low, high)
+            CROSS JOIN LATERAL (
+                SELECT timestamp, value FROM samples
+                WHERE series_id = c.id AND timestamp <= c.low AND timestamp >= c.low - :within
+                  AND value NOT IN ('NaN', 'Infinity', '-Infinity')
+                ORDER BY timestamp DESC LIMIT 1
+            ) s
+            """
+        ).bindparams(*_windows(begun, [claim.until for claim in begun])),
+        {"within": within},
+    )
+    befores = {series_id: (at, value) for series_id, at, value in rows}
+    return [replace(claim, before=befores.get(claim.series_id)) for claim in claims]
 
 
 def keep(session: Session, results: Sequence[Scored], *, model_version_id: int, algorithm: str) -> Kept:
@@ -252,11 +281,11 @@ def _advance(session: Session, results: Sequence[Scored]) -> None:
             """
             UPDATE series_progress p
             SET scored_until = u.until, unscored_since = LEAST(now(), GREATEST(p.unscored_since, u.until)),
-                memory = u.memory, rings = coalesce(u.rings, p.rings),
+                memory = u.memory, rings = coalesce(u.rings, p.rings), per_second = u.per_second,
                 shadow_memory = u.shadow_memory, shadow_version_id = u.shadow_version,
                 failures = 0, lease_until = NULL, claimed_by = NULL
-            FROM unnest(:ids, :untils, :memories, :rings, :shadow_memories, :shadow_versions)
-                AS u(id, until, memory, rings, shadow_memory, shadow_version)
+            FROM unnest(:ids, :untils, :memories, :rings, :per_second, :shadow_memories, :shadow_versions)
+                AS u(id, until, memory, rings, per_second, shadow_memory, shadow_version)
             WHERE p.series_id = u.id
             """
         ).bindparams(
@@ -264,6 +293,7 @@ def _advance(session: Session, results: Sequence[Scored]) -> None:
             bindparam("untils", [result.until for result in results], type_=ARRAY(TIMESTAMP(timezone=True))),
             bindparam("memories", [result.memory for result in results], type_=ARRAY(LargeBinary)),
             bindparam("rings", [result.rings for result in results], type_=ARRAY(LargeBinary)),
+            bindparam("per_second", [result.claim.per_second for result in results], type_=ARRAY(Boolean)),
             bindparam("shadow_memories", [one and one.memory for one in shadows], type_=ARRAY(LargeBinary)),
             bindparam("shadow_versions", [one and one.version_id for one in shadows], type_=ARRAY(BigInteger)),
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from db import direct
@@ -97,6 +98,15 @@ def find(within: Within, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:
     by_digest = {key.digest(): key for key in keys}
     rows = direct.execute(within, _SELECT, {"digests": list(by_digest)})
     return {by_digest[bytes(digest)]: id_ for id_, digest in rows}
+
+
+def names_there(session: Session, names: Collection[str]) -> frozenset[str]:
+    """Those of these names of which there are series."""
+    query = text(
+        "SELECT name FROM unnest(CAST(:names AS text[])) AS name "
+        "WHERE EXISTS (SELECT FROM series WHERE metric_name = name)"
+    )
+    return frozenset(session.scalars(query, {"names": sorted(names)}))
 
 
 def ensure(within: Within, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:

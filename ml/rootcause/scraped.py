@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ml import counters
 from ml.rootcause.incident import FloatArray
 from ml.rootcause.sampled import Samples
 
-_COUNTER = re.compile(r"_(?:total|count|sum)$")
 # Parts of a histogram, facts that don't change, and what a runtime or a scrape tells of itself.
 _LEFT_OUT = re.compile(
     r"_(?:bucket|created|info)$|^(?:scrape_|go_|python_|promhttp_|prometheus_|process_start_time|process_virtual_memory_max)"
@@ -54,7 +54,7 @@ def _metrics(groups: Mapping[tuple[str, str, bool], Sequence[Scraped]]) -> Itera
         base = name.removesuffix("_sum")
         if name.endswith("_sum") and (service, f"{base}_count", failed) in groups:
             yield from _mean(service, base, its, groups[service, f"{base}_count", failed])
-        elif _COUNTER.search(name):
+        elif counters.is_named_so(name):
             yield from _put_together(service, f"{name}:5xx_errors" if failed else name, [_rate(one) for one in its])
         elif len(its) > _MOST_GAUGES:
             yield from _put_together(service, name, [(one.times, one.values) for one in its], mean=True)

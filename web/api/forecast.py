@@ -18,6 +18,13 @@ from web.schemas.forecast import ForecastAnswer, ForecastQuery
 from web.schemas.selection import Selection
 
 MOST_SERIES = 100
+_NOTHING: dict[str, Any] = {
+    "known_at": None,
+    "level": None,
+    "per_second": False,
+    "hours": [],
+    "time_to_threshold": None,
+}
 _NOT_YET = "there is no forecast yet: it is made when the first full hour of the series has been scored"
 
 blueprint = StrictBlueprint("forecast", __name__, url_prefix="/api/v1", description="What is expected next")
@@ -43,8 +50,7 @@ def forecast(query: dict[str, Any]) -> dict[str, Any]:
 def _told(series: SeriesFound, row: Forecast | None, query: dict[str, Any], now: datetime) -> dict[str, Any]:
     of_series = {"metric_name": series.metric_name, "labels": series.labels}
     if row is None:
-        nothing: dict[str, Any] = {"known_at": None, "level": None, "hours": [], "time_to_threshold": None}
-        return {**of_series, **nothing, "reason": _NOT_YET}
+        return {**of_series, **_NOTHING, "reason": _NOT_YET}
     # The hours that are over already are not ahead.
     passed = max((now - row.starts_at) // HOUR, 0)
     last = min(passed + query["horizon"], len(row.expected))
@@ -55,6 +61,7 @@ def _told(series: SeriesFound, row: Forecast | None, query: dict[str, Any], now:
         **of_series,
         "known_at": row.known_at,
         "level": row.level,
+        "per_second": row.per_second,
         "hours": [
             [times.to_epoch(row.starts_at + number * HOUR), row.expected[number], row.low[number], row.high[number]]
             for number in range(passed, last)

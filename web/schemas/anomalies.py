@@ -39,11 +39,14 @@ class AnomalyAnswer(Schema):
     metric_name = fields.String()
     labels = fields.Dict(keys=fields.String(), values=fields.String())
     timestamp = Moment(metadata={"description": "Time of the sample"})
-    value = Number(allow_none=True)
+    value = Number(allow_none=True, metadata={"description": "What was judged"})
+    per_second = fields.Boolean(
+        dump_default=False, metadata={"description": "Whether `value` is the growth per second of a counter"}
+    )
     score = Number(allow_none=True, metadata={"description": "From 0 (ordinary) to 1 (strange), for ranking"})
     alert = Number(allow_none=True, metadata={"description": "From 0 to 1, calibrated between series, for paging"})
     threshold = Number(allow_none=True, metadata={"description": "What `alert` had to reach"})
-    expected_low = Number(allow_none=True)
+    expected_low = Number(allow_none=True, metadata={"description": "In the unit of `value`"})
     expected_high = Number(allow_none=True)
     features = fields.List(fields.Nested(Contribution), metadata={"description": "Strongest first"})
     model_version = fields.String(allow_none=True)

@@ -25,7 +25,8 @@ class ForecastQuery(SelectionSchema):
         metadata={"description": "Hours ahead"},
     )
     threshold = fields.Float(
-        allow_nan=False, metadata={"description": "A value of which you want to know when it is reached"}
+        allow_nan=False,
+        metadata={"description": "A value of which you want to know when it is reached; of a counter its growth"},
     )
     direction = fields.String(
         validate=validate.OneOf(get_args(Direction)),
@@ -47,6 +48,9 @@ class SeriesForecast(Schema):
     labels = fields.Dict(keys=fields.String(), values=fields.String())
     known_at = Moment(allow_none=True, metadata={"description": "Time of the newest sample that it rests on"})
     level = Number(allow_none=True, metadata={"description": "The smoothed value then"})
+    per_second = fields.Boolean(
+        metadata={"description": "Whether all figures are of the growth per second of a counter, not of its total"}
+    )
     # Plain lists already, as with samples.
     hours = fields.Raw(
         metadata={

@@ -46,11 +46,21 @@ def test_the_hours_ahead_are_told_with_their_interval(writer: FlaskClient, sessi
         "labels": {"host": "a"},
         "known_at": times.isoformat(this_hour()),
         "level": 50.0,
+        "per_second": False,
         "hours": [[start_s + 3600 * n, 55.0 + 10 * n, 53.0 + 10 * n, 57.0 + 10 * n] for n in range(3)],
         "time_to_threshold": None,
         "reason": None,
     }
     assert len(asked(writer, match='disk{host="a"}')["hours"]) == 24
+
+
+def test_what_is_expected_of_a_counter_is_told_to_be_its_growth(writer: FlaskClient, session: Session) -> None:
+    series = add_series(session, "requests_total")
+    known = NewForecast(series.id, this_hour(), 5.0, this_hour(), [5.0], [4.0], [6.0], per_second=True)
+    forecasts.keep(session, [known])
+    told = asked(writer, metric_name="requests_total", threshold=9.0)
+    assert (told["level"], told["hours"][0][1], told["per_second"]) == (5.0, 5.0, True)
+    assert "not expected to reach 9" in told["reason"]
 
 
 @pytest.mark.parametrize(("threshold", "at_h"), [(100.0, 5.0), (55.0, 0.5), (52.5, 0.25)])
