@@ -30,8 +30,8 @@ class AnalysisResult(Base):
     For an analysis the row is the job as well: pending until a worker claims it with an attempt and a lease. That of
     an alert itself is made when it is done.
     `analysis_data` of an analysis: root_cause, mitigation, analysis, evidence [{id, kind, summary, ...}], cited,
-    reason, cached, outdated; of an anomaly: value, threshold, expected_low, expected_high, alert, features [{name,
-    value, contribution}], model_version.
+    reason, cached, outdated; of an anomaly: value, per_second (that it is the growth of a counter), threshold,
+    expected_low, expected_high, alert, features [{name, value, contribution}], model_version.
     """
 
     __tablename__ = "ai_analysis_results"

@@ -27,11 +27,18 @@ def scores() -> Dashboard:
             "The series": [
                 lines(
                     "Samples",
-                    "The values as they came in, and beside each anomaly what was expected instead.",
+                    "The values as they came in, of a counter its growth a second; and what was expected of anomalies.",
                     Sql(
                         """
-                        SELECT $__timeGroupAlias(timestamp, $__interval), avg(value) AS value
-                        FROM reporting.samples WHERE series_id = $series AND $__timeFilter(timestamp)
+                        SELECT $__timeGroupAlias(timestamp, $__interval),
+                            avg(CASE WHEN per_second THEN grown / passed_s ELSE value END) AS value
+                        FROM (
+                            SELECT timestamp, value, value - lag(value) OVER in_order AS grown,
+                                extract(epoch FROM timestamp - lag(timestamp) OVER in_order) AS passed_s
+                            FROM reporting.samples WHERE series_id = $series AND $__timeFilter(timestamp)
+                            WINDOW in_order AS (ORDER BY timestamp)
+                        ) samples, (SELECT per_second FROM reporting.series WHERE id = $series) judged
+                        WHERE NOT per_second OR grown >= 0
                         GROUP BY 1 ORDER BY 1
                         """,
                         over_time=True,
@@ -67,7 +74,8 @@ def scores() -> Dashboard:
                     "The newest hundred of the time that is shown, with what told most.",
                     Sql(
                         """
-                        SELECT at, value, expected_low, expected_high, score, alert, most_telling, model_version
+                        SELECT at, value, per_second, expected_low, expected_high, score, alert, most_telling,
+                            model_version
                         FROM reporting.anomalies WHERE series_id = $series AND $__timeFilter(at)
                         ORDER BY at DESC LIMIT 100
                         """

@@ -68,6 +68,26 @@ class Watched:
             self.comes((at + STEP, usual + offset))
 
 
+class WatchedCounter(Watched):
+    """A counter that grows each minute by so much."""
+
+    _total = 0.0
+
+    def comes(self, *rows: tuple[datetime, float]) -> int:
+        from tasks.scoring import score_series
+
+        totals = []
+        for at, grown in rows:
+            self._total += grown
+            totals.append((at, self._total))
+        id_ = self._put(totals, name="requests_total", service="checkout")
+        score_series(series_ids=[id_])
+        return id_
+
+    def restarts(self) -> None:
+        self._total = 0.0
+
+
 def tell() -> None:
     from tasks.anomaly_alerts import tell as task
 
@@ -134,6 +154,28 @@ def test_an_anomaly_fires_with_the_labels_of_its_series_and_ends_when_the_values
     before = posts("done")
     tell()
     assert posts("done") == before, "nothing is left to be told"
+
+
+def test_an_alert_of_a_counter_is_about_its_growth_and_ends_when_that_is_back(
+    alertmanager: Alertmanager, sent: Sent, session: Session, put: Put
+) -> None:
+    series = WatchedCounter(put)
+    tell()
+    assert listed(alertmanager) == []
+    series.next(600.0)
+    tell()
+    (told,) = listed(alertmanager)
+    assert told["annotations"]["summary"].startswith("growth of requests_total is strange: ")
+    assert told["annotations"]["summary"].endswith(" per second")
+    assert one(session).per_second
+    series.restarts()
+    series.next(600.0, 600.0)
+    passes(session, 120)
+    tell()
+    assert one(session).ends_at is None, "it lasts, and the restart said nothing of it"
+    series.next(0.0, 0.0)
+    tell()
+    assert one(session).ends_at is not None
 
 
 def test_a_spike_of_one_sample_fires_for_a_minute_although_it_is_over_at_once(

@@ -75,3 +75,10 @@ def test_the_words_say_what_was_seen_what_was_expected_and_why() -> None:
     assert told["description"] == (
         "latency_ms is 431.25, expected was 80 to unknown. Most telling: surprise. Score 0.81, model builtin-1."
     )
+
+
+def test_the_words_of_a_counter_are_about_its_growth() -> None:
+    data = {"value": 98.5, "per_second": True, "expected_low": 6.0, "expected_high": 14.0, "model_version": "builtin-2"}
+    told = annotations_of("requests_total", 0.9, data)
+    assert told["summary"] == "growth of requests_total is strange: 98.5 per second"
+    assert told["description"].startswith("growth of requests_total is 98.5 per second, expected was 6 to 14.")
