@@ -18,7 +18,7 @@ _NAMED_SO = re.compile(r"_(?:total|count|sum|bucket)$")
 # of connections that are open are often called `_count` too.
 _PARTNERS = {"_count": "_sum", "_sum": "_count", "_bucket": "_count"}
 # After so long a series starts afresh; its growth on average over the gap would be no beginning.
-LONGEST_GAP_S = 7 * DAY_S
+_LONGEST_GAP_S = 7 * DAY_S
 _WARMING_UP = STATES[0]
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ def growth(times: Sequence[float], values: Sequence[float], before: tuple[float,
         if before is not None and value >= before[1]:
             # Times are whole microseconds, and the difference of two floating point numbers of this size is not.
             passed_s = round(time - before[0], 6)
-            if 0.0 < passed_s <= LONGEST_GAP_S:
+            if 0.0 < passed_s <= _LONGEST_GAP_S:
                 known = (value - before[1]) / passed_s
         found.append(known if isfinite(known) else nan)
         before = (time, value)

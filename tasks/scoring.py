@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
-from math import isfinite, isnan
+from dataclasses import dataclass, replace
+from datetime import datetime
+from math import isfinite
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from kombu.exceptions import OperationalError as BrokerAway
@@ -19,7 +19,7 @@ from db.queries.forecasts import NewForecast
 from db.queries.new_scores import InShadow, NewAnomaly, NewScore
 from db.queries.progress import Scored, SeriesClaim
 from db.session import Database
-from ml.counters import LONGEST_GAP_S, growth, spread
+from ml.counters import growth, judged, spread
 from ml.features import needs_rings
 from ml.memory import Memory
 from ml.scoring import Anomaly, Unscored, score_batch
@@ -48,6 +48,21 @@ _in_force = InForce()
 # Samples of a series in order of time, and those of several series by their ids.
 Rows = Sequence[tuple[datetime, float]]
 Samples = Mapping[int, Rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read of a claim up to `until`: `count` samples, and `rows` are those that are numbers.
+
+    Of each of these rows `values` has what is judged: of a counter its growth, NaN where it is not known.
+    """
+
+    claim: SeriesClaim
+    until: datetime
+    count: int
+    rows: Rows
+    seconds: Sequence[float]
+    values: Sequence[float]
 
 
 @app.task(base=SensusTask, bind=True)
@@ -121,7 +136,7 @@ def score_claims(database: Database, scorers: Scorers, claims: Sequence[SeriesCl
     for _ in range(1 + REREADS):
         with database.transaction() as session:
             samples = progress.unscored_samples(session, waiting, limit=SAMPLES_A_CHUNK)
-            waiting = _with_rings(session, _with_growth(session, waiting), samples)
+            waiting = _with_rings(session, _told_apart(session, waiting), samples)
         results, failed = _scored(scorers, waiting, samples)
         if failed:
             with database.transaction() as session:
@@ -146,23 +161,18 @@ def _knock() -> None:
         metrics.messages_lost.labels("tell_anomalies").inc()
 
 
-def _with_growth(session: Session, claims: Sequence[SeriesClaim]) -> list[SeriesClaim]:
-    """The claims, each with what is to be judged; those of counters with the sample that they have grown since."""
+def _told_apart(session: Session, claims: Sequence[SeriesClaim]) -> list[SeriesClaim]:
+    """The claims, each with what is to be judged: the growth of a counter, else the level."""
     names = counters.among(session, {claim.metric_name for claim in claims})
-    told = [_judged_by(claim, per_second=claim.metric_name in names) for claim in claims]
-    growing = [claim for claim in told if claim.per_second]
-    if not growing:
-        return told
-    befores = progress.with_befores(session, growing, within=timedelta(seconds=LONGEST_GAP_S))
-    return [*(claim for claim in told if not claim.per_second), *befores]
+    return [_judged_by(claim, per_second=claim.metric_name in names) for claim in claims]
 
 
 def _judged_by(claim: SeriesClaim, *, per_second: bool) -> SeriesClaim:
     if claim.per_second == per_second:
         return claim
     if claim.memory is not None:
-        log.info("series_starts_afresh", series_id=claim.series_id, reason="it is judged by something else from now on")
-    return replace(claim, per_second=per_second, memory=None, shadow_memory=None, shadow_version_id=None)
+        log.info("series_starts_afresh", series_id=claim.series_id, reason="a counter by another rule than before")
+    return replace(claim, per_second=per_second, before=None, memory=None, shadow_memory=None, shadow_version_id=None)
 
 
 def _with_rings(session: Session, claims: Sequence[SeriesClaim], samples: Samples) -> list[SeriesClaim]:
@@ -228,36 +238,34 @@ def _scored(
 
 def _scored_together(scorers: Scorers, claims: Sequence[SeriesClaim], samples: Samples) -> list[Scored]:
     shadow = scorers.shadow
-    # A NaN has no place in arithmetic that goes on for weeks: it is passed over, as it is offline.
-    usable = [[(at, value) for at, value in samples[claim.series_id] if isfinite(value)] for claim in claims]
-    rows_of = [_as_judged(claim, rows) for claim, rows in zip(claims, usable, strict=True)]
-    unscored = []
-    for claim, rows in zip(claims, rows_of, strict=True):
-        known = [row for row in rows if not isnan(row[1])] if claim.per_second else rows
-        unscored.append(
-            Unscored(
-                times=[times.to_epoch(at) for at, _ in known],
-                values=[value for _, value in known],
-                memory=_memory(claim, rows),
-                # A version that is new in the shadow begins with what the other one remembers.
-                shadow=claim.shadow_memory if shadow is not None and claim.shadow_version_id == shadow.key.id else None,
-            )
+    reads = [_read(claim, samples[claim.series_id]) for claim in claims]
+    unscored = [
+        Unscored(
+            *(judged(read.seconds, read.values) if read.claim.per_second else (read.seconds, read.values)),
+            memory=_memory(read.claim, read.rows),
+            # A version that is new in the shadow begins with what the other one remembers.
+            shadow=read.claim.shadow_memory
+            if shadow is not None and read.claim.shadow_version_id == shadow.key.id
+            else None,
         )
+        for read in reads
+    ]
     scored = score_batch(scorers.own.model, unscored, shadow=None if shadow is None else shadow.model)
     expected = forecasting.of(claims, scored)
     return [
-        _result(scorers, claim, samples[claim.series_id], rows, figures, expected.get(claim.series_id))
-        for claim, rows, figures in zip(claims, rows_of, scored, strict=True)
+        _result(scorers, read, figures, expected.get(read.claim.series_id))
+        for read, figures in zip(reads, scored, strict=True)
     ]
 
 
-def _as_judged(claim: SeriesClaim, rows: Rows) -> Rows:
-    """The samples with what is judged of them; of those of a counter NaN where their growth is not known."""
-    if not claim.per_second:
-        return rows
-    before = claim.before and (times.to_epoch(claim.before[0]), claim.before[1])
-    grown = growth([times.to_epoch(at) for at, _ in rows], [value for _, value in rows], before)
-    return [(at, of_sample) for (at, _), of_sample in zip(rows, grown, strict=True)]
+def _read(claim: SeriesClaim, read: Rows) -> _Read:
+    # A NaN has no place in arithmetic that goes on for weeks: it is passed over, as it is offline.
+    rows = [(at, value) for at, value in read if isfinite(value)]
+    seconds, values = [times.to_epoch(at) for at, _ in rows], [value for _, value in rows]
+    if claim.per_second:
+        values = growth(seconds, values, claim.before and (times.to_epoch(claim.before[0]), claim.before[1]))
+    is_all = len(read) < SAMPLES_A_CHUNK
+    return _Read(claim, claim.until if is_all else read[-1][0], len(read), rows, seconds, values)
 
 
 def _memory(claim: SeriesClaim, rows: Rows) -> Memory | None:
@@ -269,30 +277,29 @@ def _memory(claim: SeriesClaim, rows: Rows) -> Memory | None:
     return Memory(claim.memory, claim.rings)
 
 
-def _result(
-    scorers: Scorers, claim: SeriesClaim, read: Rows, rows: Rows, figures: Figures, forecast: NewForecast | None
-) -> Scored:
+def _result(scorers: Scorers, read: _Read, figures: Figures, forecast: NewForecast | None) -> Scored:
+    claim = read.claim
     if figures.refused is not None:
         # Another release wrote it. A series that starts afresh warms up again; one that is stuck is never scored.
         log.warning("series_starts_afresh", series_id=claim.series_id, reason=figures.refused)
     if claim.per_second:
-        figures = spread(figures, [value for _, value in rows])
+        figures = spread(figures, read.values)
     return Scored(
         claim=claim,
-        until=claim.until if len(read) < SAMPLES_A_CHUNK else read[-1][0],
-        read=len(read),
+        until=read.until,
+        read=read.count,
         scores=[
             NewScore(at, score, alert, STATE_CODES[state])
-            for (at, _), score, alert, state in zip(rows, figures.scores, figures.alerts, figures.states, strict=True)
+            for (at, _), score, alert, state in zip(
+                read.rows, figures.scores, figures.alerts, figures.states, strict=True
+            )
         ],
-        anomalies=[
-            _anomaly(rows[one.sample], figures, one, scorers.own.model.version, per_second=claim.per_second)
-            for one in figures.anomalies
-        ],
+        anomalies=[_anomaly(read, figures, one, scorers.own.model.version) for one in figures.anomalies],
         memory=figures.memory.hot,
         rings=figures.memory.rings,
         shadow=_in_shadow(scorers, figures),
         forecast=forecast,
+        last=(read.rows[-1] if read.rows else claim.before) if claim.per_second else None,
     )
 
 
@@ -303,14 +310,12 @@ def _in_shadow(scorers: Scorers, figures: Figures) -> InShadow | None:
     return InShadow(scorers.shadow.key.id, said.scores, said.alerts, memory)
 
 
-def _anomaly(
-    row: tuple[datetime, float], figures: Figures, anomaly: Anomaly, version: str, *, per_second: bool
-) -> NewAnomaly:
-    at, value = row
+def _anomaly(read: _Read, figures: Figures, anomaly: Anomaly, version: str) -> NewAnomaly:
+    at, _ = read.rows[anomaly.sample]
     alert = figures.alerts[anomaly.sample]
     told = {
-        "value": value,
-        "per_second": per_second,
+        "value": read.values[anomaly.sample],
+        "per_second": read.claim.per_second,
         "threshold": anomaly.threshold,
         "expected_low": _finite(anomaly.expected_low),
         "expected_high": _finite(anomaly.expected_high),

@@ -7,7 +7,6 @@ from datetime import datetime
 from sqlalchemy import (
     TIMESTAMP,
     BigInteger,
-    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -17,7 +16,6 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
-    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -65,8 +63,10 @@ class SeriesProgress(Base):
     # The memory of the series, as `ml` wrote it; what changes once an hour is apart, and is stored apart.
     memory: Mapped[bytes | None] = mapped_column(LargeBinary)
     rings: Mapped[bytes | None] = mapped_column(LargeBinary)
-    # Whether that is of the growth per second of a counter.
-    per_second: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    # Of a counter the last sample that was compared, and that the next is to be compared with: its memory is of growth
+    # per second. Of other series null.
+    counted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    counted: Mapped[float | None] = mapped_column(Double)
     # What the version that scores in the shadow remembers beside it, and which version that is.
     shadow_memory: Mapped[bytes | None] = mapped_column(LargeBinary)
     shadow_version_id: Mapped[int | None] = mapped_column(BigInteger)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, TIMESTAMP, BigInteger, Boolean, LargeBinary, bindparam, text
+from sqlalchemy import ARRAY, TIMESTAMP, BigInteger, Double, LargeBinary, bindparam, text
 from sqlalchemy.orm import Session
 
 from db.queries import forecasts, new_scores
@@ -42,9 +42,9 @@ class SeriesClaim:
     until: datetime
     memory: bytes | None
     metric_name: str
-    per_second: bool  # whether the memory is of growth per second, and from the next look on whether it is to be
+    per_second: bool  # whether it is judged by its growth, as a counter is
     rings: bytes | None = None  # only where `with_rings` read them
-    before: tuple[datetime, float] | None = None  # the newest number up to `after`, only where `with_befores` read it
+    before: tuple[datetime, float] | None = None  # of a counter the last number before those to be judged
     # What a version in the shadow remembered, and which version that was.
     shadow_memory: bytes | None = None
     shadow_version_id: int | None = None
@@ -66,6 +66,7 @@ class Scored:
     rings: bytes | None
     shadow: InShadow | None = None
     forecast: NewForecast | None = None  # where an hour of the series is over
+    last: tuple[datetime, float] | None = None  # of a counter the last number, which the next is to be compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def claim(
                 ) chosen JOIN series s ON s.id = chosen.series_id
                 WHERE p.series_id = chosen.series_id
                 RETURNING p.series_id, p.attempt, p.failures, p.scored_until, p.newest_at, p.memory,
-                    p.per_second, p.shadow_memory, p.shadow_version_id, s.metric_name
+                    p.counted_at, p.counted, p.shadow_memory, p.shadow_version_id, s.metric_name
                 """
             ),
             {
@@ -120,7 +121,8 @@ def claim(
                     row.newest_at,
                     row.memory,
                     row.metric_name,
-                    row.per_second,
+                    per_second=row.counted_at is not None,
+                    before=None if row.counted_at is None else (row.counted_at, row.counted),
                     shadow_memory=row.shadow_memory,
                     shadow_version_id=row.shadow_version_id,
                 )
@@ -168,30 +170,6 @@ def with_rings(session: Session, claims: Sequence[SeriesClaim]) -> list[SeriesCl
     )
     rings = {row.series_id: row.rings for row in rows}
     return [replace(claim, rings=rings.get(claim.series_id)) for claim in claims]
-
-
-def with_befores(session: Session, claims: Sequence[SeriesClaim], *, within: timedelta) -> list[SeriesClaim]:
-    """The claims, each with the newest number up to its `after`, unless that is older than `within`."""
-    begun = [claim for claim in claims if claim.after != BEGINNING]
-    if not begun:
-        return list(claims)
-    rows = session.execute(
-        text(
-            """
-            SELECT c.id, s.timestamp, s.value
-            FROM unnest(:ids, :lows, :highs) AS c(id, low, high)
-            CROSS JOIN LATERAL (
-                SELECT timestamp, value FROM samples
-                WHERE series_id = c.id AND timestamp <= c.low AND timestamp >= c.low - :within
-                  AND value NOT IN ('NaN', 'Infinity', '-Infinity')
-                ORDER BY timestamp DESC LIMIT 1
-            ) s
-            """
-        ).bindparams(*_windows(begun, [claim.until for claim in begun])),
-        {"within": within},
-    )
-    befores = {series_id: (at, value) for series_id, at, value in rows}
-    return [replace(claim, before=befores.get(claim.series_id)) for claim in claims]
 
 
 def keep(session: Session, results: Sequence[Scored], *, model_version_id: int, algorithm: str) -> Kept:
@@ -276,16 +254,18 @@ def _counted(session: Session, results: Sequence[Scored]) -> dict[int, int]:
 def _advance(session: Session, results: Sequence[Scored]) -> None:
     # What is left of a feed is newer than what is scored, hence came later; what is left of a backlog came with it.
     shadows = [result.shadow for result in results]
+    lasts = [result.last for result in results]
     session.execute(
         text(
             """
             UPDATE series_progress p
             SET scored_until = u.until, unscored_since = LEAST(now(), GREATEST(p.unscored_since, u.until)),
-                memory = u.memory, rings = coalesce(u.rings, p.rings), per_second = u.per_second,
+                memory = u.memory, rings = coalesce(u.rings, p.rings),
+                counted_at = u.counted_at, counted = u.counted,
                 shadow_memory = u.shadow_memory, shadow_version_id = u.shadow_version,
                 failures = 0, lease_until = NULL, claimed_by = NULL
-            FROM unnest(:ids, :untils, :memories, :rings, :per_second, :shadow_memories, :shadow_versions)
-                AS u(id, until, memory, rings, per_second, shadow_memory, shadow_version)
+            FROM unnest(:ids, :untils, :memories, :rings, :counted_at, :counted, :shadow_memories, :shadow_versions)
+                AS u(id, until, memory, rings, counted_at, counted, shadow_memory, shadow_version)
             WHERE p.series_id = u.id
             """
         ).bindparams(
@@ -293,7 +273,8 @@ def _advance(session: Session, results: Sequence[Scored]) -> None:
             bindparam("untils", [result.until for result in results], type_=ARRAY(TIMESTAMP(timezone=True))),
             bindparam("memories", [result.memory for result in results], type_=ARRAY(LargeBinary)),
             bindparam("rings", [result.rings for result in results], type_=ARRAY(LargeBinary)),
-            bindparam("per_second", [result.claim.per_second for result in results], type_=ARRAY(Boolean)),
+            bindparam("counted_at", [last and last[0] for last in lasts], type_=ARRAY(TIMESTAMP(timezone=True))),
+            bindparam("counted", [None if last is None else last[1] for last in lasts], type_=ARRAY(Double)),
             bindparam("shadow_memories", [one and one.memory for one in shadows], type_=ARRAY(LargeBinary)),
             bindparam("shadow_versions", [one and one.version_id for one in shadows], type_=ARRAY(BigInteger)),
         )

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from db import direct
@@ -93,6 +92,11 @@ _INSERT = """
 _SELECT = "SELECT id, digest FROM series WHERE digest = ANY(%(digests)s::bytea[])"
 
 
+_THERE = """
+    SELECT name FROM unnest(%(names)s::text[]) AS name WHERE EXISTS (SELECT FROM series WHERE metric_name = name)
+    """
+
+
 def find(within: Within, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:
     """The ids of those of these series that are there."""
     by_digest = {key.digest(): key for key in keys}
@@ -100,13 +104,9 @@ def find(within: Within, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:
     return {by_digest[bytes(digest)]: id_ for id_, digest in rows}
 
 
-def names_there(session: Session, names: Collection[str]) -> frozenset[str]:
+def names_there(within: Within, names: Collection[str]) -> frozenset[str]:
     """Those of these names of which there are series."""
-    query = text(
-        "SELECT name FROM unnest(CAST(:names AS text[])) AS name "
-        "WHERE EXISTS (SELECT FROM series WHERE metric_name = name)"
-    )
-    return frozenset(session.scalars(query, {"names": sorted(names)}))
+    return frozenset(name for (name,) in direct.execute(within, _THERE, {"names": sorted(names)}))
 
 
 def ensure(within: Within, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:

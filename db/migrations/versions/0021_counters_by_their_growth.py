@@ -13,7 +13,7 @@ down_revision = "0020"
 branch_labels = None
 depends_on = None
 
-_TABLES = ("series_progress", "forecasts", "anomaly_alerts")
+_TABLES = ("forecasts", "anomaly_alerts")
 # Columns are added at the end, and views replaced in place: who may read them may read them still.
 _SERIES = """
     SELECT s.id, s.metric_name, s.labels,
@@ -35,12 +35,14 @@ _ANOMALIES = """
     WHERE r.analysis_type = 'anomaly_detection'
 """
 _VIEWS = {
-    "series": (_SERIES, ", COALESCE(p.per_second, false) AS per_second"),
+    "series": (_SERIES, ", p.counted_at IS NOT NULL AS per_second"),
     "anomalies": (_ANOMALIES, ", COALESCE(CAST(r.analysis_data ->> 'per_second' AS boolean), false) AS per_second"),
 }
 
 
 def upgrade() -> None:
+    op.add_column("series_progress", sa.Column("counted_at", sa.TIMESTAMP(timezone=True), nullable=True))
+    op.add_column("series_progress", sa.Column("counted", sa.Double(), nullable=True))
     for table in _TABLES:
         op.add_column(table, sa.Column("per_second", sa.Boolean(), server_default=sa.false(), nullable=False))
     for name, (query, more) in _VIEWS.items():
@@ -54,3 +56,5 @@ def downgrade() -> None:
         op.execute(f"CREATE VIEW reporting.{name} AS {query.format(more='')}")
     for table in _TABLES:
         op.drop_column(table, "per_second")
+    op.drop_column("series_progress", "counted")
+    op.drop_column("series_progress", "counted_at")

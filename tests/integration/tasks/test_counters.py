@@ -145,13 +145,14 @@ def test_a_histogram_that_is_known_to_be_one_later_begins_anew(worker: Settings,
     rows = counter(np.full(40, 60.0))
     series_id = put(rows[:20], "http_seconds_count")
     score(series_id)
-    assert not session.get_one(SeriesProgress, series_id).per_second
+    assert session.get_one(SeriesProgress, series_id).counted is None
     put(rows[:1], "http_seconds_sum")
     put(rows[20:], "http_seconds_count")
     score(series_id)
     session.expire_all()
     there = session.get_one(SeriesProgress, series_id)
-    assert (there.per_second, there.failures, there.scored_until) == (True, 0, rows[-1][0])
+    assert (there.counted_at, there.counted, there.failures) == (*rows[-1], 0)
+    assert there.scored_until == rows[-1][0]
     assert len(scores_of(session, series_id)) == 40
 
 
@@ -169,7 +170,7 @@ def test_a_counter_that_an_older_release_judged_by_its_total_begins_anew(
     session.execute(
         update(SeriesProgress)
         .where(SeriesProgress.series_id == series_id)
-        .values(memory=memory, rings=rings, per_second=False)
+        .values(memory=memory, rings=rings, counted_at=None, counted=None)
     )
     put(rows[1990:], "jobs_total")
     score(series_id)
