@@ -31,6 +31,7 @@ def test_an_anomaly_tells_its_sample_and_what_made_it_strange(writer: FlaskClien
         "labels": {"job": "web"},
         "timestamp": times.isoformat(NOON),
         "value": 3.5,
+        "per_second": False,
         "score": 0.30000000000000004,
         "alert": 0.7,
         "threshold": 0.5,
@@ -45,6 +46,12 @@ def test_an_anomaly_tells_its_sample_and_what_made_it_strange(writer: FlaskClien
     as_result = writer.get(f"/api/v1/analysis/{row.id}").get_json()
     assert as_result["anomaly"] == anomaly
     assert (as_result["analysis_type"], as_result["alert_id"], as_result["evidence"]) == ("anomaly_detection", None, [])
+
+
+def test_an_anomaly_of_a_counter_says_that_its_figures_are_growth(writer: FlaskClient, session: Session) -> None:
+    add_anomaly(session, add_series(session, "requests_total"), NOON, 0.9, per_second=True)
+    (told,) = writer.get("/api/v1/anomalies").get_json()["items"]
+    assert (told["value"], told["per_second"]) == (3.5, True)
 
 
 def test_anomalies_are_listed_by_sample_time_and_filtered(writer: FlaskClient, session: Session) -> None:

@@ -67,6 +67,29 @@ def test_a_rows_figures_depend_on_it_and_earlier_rows_only(
         assert figures(tmp_path, lines[:cut], model, retraining) == whole[:cut]
 
 
+@pytest.mark.parametrize(
+    ("name", "beside", "is_counter"),
+    [
+        ("jobs_total", "", True),
+        ('jobs_total{queue="a"}', "", True),
+        ("rpc_seconds_count", "rpc_seconds_sum", True),
+        ("rpc_seconds_bucket{le=1}", "rpc_seconds_count{pod=b}", True),
+        ("rpc_seconds_count", "", False),
+        ("machine-jobs_total", "", False),
+        ("2_total", "", False),
+    ],
+)
+def test_the_name_of_a_file_says_whether_it_is_a_counter(
+    tmp_path: Path, model: Model, name: str, beside: str, is_counter: bool
+) -> None:
+    (tmp_path / f"{name}.csv").write_text("timestamp,value\n" + "".join(f"{at},{value}\n" for at, value in made(60)))
+    if beside:
+        (tmp_path / f"{beside}.csv").touch()
+    told = replay(tmp_path / f"{name}.csv", tmp_path / "out" / "out.csv", model, None)
+    # Of these values each second one or so is lower than the one before, which tells nothing of a counter's growth.
+    assert (told.not_scored > 10) is is_counter
+
+
 def test_retraining_at_two_in_the_morning_changes_nothing_before(
     tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
