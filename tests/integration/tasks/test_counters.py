@@ -194,7 +194,7 @@ def test_a_model_learns_from_the_growth_of_counters(
 
     rows = counter(np.full(50, 60.0), restarts=(20,))
     series_id = put(rows, "requests_total")
-    seconds, values = of_series(score_series, series_id, rows[0][0], times.now(), 1000)
+    seconds, values = of_series(score_series, series_id, rows[0][0], times.now(), at_least=1000)
     assert len(seconds) == len(values) == 48
     assert float(np.mean(values)) == pytest.approx(1.0, abs=0.1)
     assert history.metric_name(session, series_id) == "requests_total"
