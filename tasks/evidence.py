@@ -122,8 +122,15 @@ def anomaly_summary(anomaly: AnomalyNearby) -> str:
     if anomaly.data.get("per_second"):
         was = f"{anomaly.metric_name} grew by {value:.4g} per second"
     if isinstance(low, int | float) and isinstance(high, int | float):
-        return f"{was}, expected were {low:.4g} to {high:.4g}"
+        return f"{was}, {_expected(value, low, high)}"
     return f"{was}, which is unusual"
+
+
+def _expected(value: float, low: float, high: float) -> str:
+    # Beside the value, what is so near to nothing is nothing.
+    least = 1e-9 * max(abs(value), abs(low), abs(high))
+    told = [f"{0.0 if abs(bound) <= least else bound:.4g}" for bound in (low, high)]
+    return f"expected was {told[0]}" if told[0] == told[1] else f"expected were {told[0]} to {told[1]}"
 
 
 def anomaly_facts(anomaly: AnomalyNearby) -> dict[str, Fact]:
