@@ -40,6 +40,7 @@ _SCHEMA = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _BETWEEN_URLS = re.compile(rf"[\s,]+(?={_SCHEMA.pattern})")
 
 _TEXTS = (str, str | None, SecretStr | None, tuple[str, ...])
+_ADDRESSES = ("host", "flower_host")
 PositiveInt = Annotated[int, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -525,7 +526,8 @@ def _is_unset(field: str, value: object) -> bool:
     # A text may be empty; anything else that is blank was left out, as in `SENSUS_PORT=` of a file that is filled in.
     if not isinstance(value, str) or value.strip():
         return False
-    return Settings.model_fields[field].annotation not in _TEXTS
+    # An empty address would be every address of the machine.
+    return field in _ADDRESSES or Settings.model_fields[field].annotation not in _TEXTS
 
 
 def _refuse_unknown(environment: Mapping[str, str | None]) -> None:

@@ -96,6 +96,8 @@ def test_an_unknown_name_in_the_file_is_refused_too() -> None:
     ("name", "field"),
     [
         ("SENSUS_PORT", "port"),
+        ("SENSUS_HOST", "host"),
+        ("SENSUS_FLOWER_HOST", "flower_host"),
         ("SENSUS_DATA_DIR", "data_dir"),
         ("SENSUS_RUNBOOKS", "runbooks"),
         ("SENSUS_ANOMALY_ALERTS", "anomaly_alerts"),
