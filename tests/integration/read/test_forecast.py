@@ -60,7 +60,7 @@ def test_what_is_expected_of_a_counter_is_told_to_be_its_growth(writer: FlaskCli
     forecasts.keep(session, [known])
     told = asked(writer, metric_name="requests_total", threshold=9.0)
     assert (told["level"], told["hours"][0][1], told["per_second"]) == (5.0, 5.0, True)
-    assert "not expected to reach 9" in told["reason"]
+    assert "is below 9 and not expected to reach it" in told["reason"]
 
 
 @pytest.mark.parametrize(("threshold", "at_h"), [(100.0, 5.0), (55.0, 0.5), (52.5, 0.25)])

@@ -20,8 +20,11 @@ Put = Callable[..., int]
 @pytest.fixture
 def worker(settings: Settings) -> Iterator[Settings]:
     """This process is a worker of the test's database for the time of the test."""
-    from tasks import resources
+    from tasks import analysis, meaning, resources
 
+    # What a model server did to the test before is nothing to this one.
+    analysis._breakers.clear()
+    meaning._breakers.clear()
     resources._opened[os.getpid()] = resources.open_resources(settings)
     yield settings
     resources.close_resources()

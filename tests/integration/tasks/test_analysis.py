@@ -35,14 +35,6 @@ def ollama() -> Iterator[OllamaServer]:
         yield server
 
 
-@pytest.fixture(autouse=True)
-def closed_breaker() -> None:
-    """No test sees what the model did to the one before."""
-    from tasks import analysis
-
-    analysis._breakers.clear()
-
-
 @pytest.fixture
 def with_model(worker: Settings, ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch) -> OllamaServer:
     point_to(worker, ollama.url, monkeypatch)

@@ -231,13 +231,9 @@ def test_a_runbook_alone_makes_nothing_surer(writer: FlaskClient, sent: Sent, se
 
 @pytest.fixture
 def model(change: Change) -> Iterator[OllamaServer]:
-    from tasks import meaning
-
-    meaning._breakers.clear()
     with OllamaServer(models=("llama2", "nomic-embed-text"), embedding=("nomic-embed-text",)) as server:
         change(ollama_url=server.url, embed_model="nomic-embed-text")
         yield server
-    meaning._breakers.clear()
 
 
 def vectors(session: Session) -> int:

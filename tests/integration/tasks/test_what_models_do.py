@@ -22,11 +22,8 @@ DEADLINE_S = 1.0
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("play", sorted(PLAYS))
 def test_each_behaviour_ends_in_a_stored_and_honest_analysis(
-    worker: Settings, change: Callable[..., None], session: Session, monkeypatch: pytest.MonkeyPatch, play: str
+    worker: Settings, change: Callable[..., None], session: Session, play: str
 ) -> None:
-    from tasks import analysis
-
-    monkeypatch.setattr(analysis, "_breakers", {})
     start = times.now() - timedelta(minutes=10)
     alert = add_alert(session, starts_at=start, annotations={"summary": "checkout is slow", "description": PLANTED})
     add_change(session, "Deploy checkout 2.4.1", at=start - timedelta(minutes=7), service="checkout")
