@@ -137,6 +137,8 @@ def _seen(stack: Stack, outage: Outage) -> list[str]:
             )
             told.append(f"{alert} after {time.monotonic() - began:.0f} s")
     ended = time.monotonic()
+    # A worker that holds messages when Redis dies may end with it, by an error of kombu.
+    told += [f"{name} started again" for name, program in stack.programs.items() if program.revive()]
     for alert in outage.alerts:
         wait_for(
             lambda name=alert: not stack.prometheus.firing(name) and not _listed(stack, name),

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -52,6 +53,16 @@ class Program:
         if process is not None and process.poll() is None:
             os.killpg(process.pid, how)
             process.wait(30)
+
+    def revive(self) -> bool:
+        """Start it again when it ended by itself, as whoever supervises it does; whether it had."""
+        process = self._process
+        if process is None or process.poll() is None:
+            return False
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        self.start()
+        return True
 
     def pause(self) -> None:
         """It stays, and does nothing any more."""
