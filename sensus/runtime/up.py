@@ -26,7 +26,8 @@ from sensus.runtime.processes import ProcessSpec, Stack, process_table, stack_of
 from sensus.runtime.redis_server import EmbeddedRedis
 from sensus.runtime.supervisor import Supervisor, terminal_console
 
-_WAYS_IN = {"admin_password": "login", "source_key": "key"}
+# Each with the secret that it takes.
+_WAYS_IN = {"login": "admin_password", "key": "source_key"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,7 @@ def start_table(plan: Plan, pids: dict[str, int]) -> list[str]:
 
 def _way_in(plan: Plan, facts: dict[str, Any]) -> list[str]:
     shown = [f"{'admin login':20} admin / {facts['admin']['password']}", f"{'API key':20} {facts['api_key']}"]
-    kept = " and ".join(word for name, word in _WAYS_IN.items() if name in plan.made)
+    kept = " and ".join(word for word, name in _WAYS_IN.items() if name in plan.made)
     where = [f"{kept}: {plan.settings.data_dir / secrets.FILE}"] if kept else []
     # Commands look into the folder of the setting, and don't know of `--data`.
     if plan.settings.data_dir != settings.DEFAULT_DATA_DIR.resolve():
