@@ -37,7 +37,7 @@ Row = tuple[object, ...]
 
 
 def _connect() -> Any:
-    url = settings.current().require_database_url().replace("postgresql+psycopg://", "postgresql://", 1)
+    url = settings.plain_url(settings.current().require_database_url())
     return psycopg.connect(url)
 
 

@@ -172,4 +172,4 @@ def _own_postgres(stack: Stack) -> EmbeddedPostgres:
 
 
 def _plain_url(current: settings.Settings) -> str:
-    return current.require_database_url().replace("postgresql+psycopg://", "postgresql://", 1)
+    return settings.plain_url(current.require_database_url())

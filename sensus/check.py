@@ -91,4 +91,4 @@ def _away(read: settings.Settings, name: str, error: BaseException) -> str:
     where = {"database": servers.name_of_database, "redis": servers.name_of_redis}
     if name in where and isinstance(error, servers.FAILURES):
         return servers.why(where[name](read), error)
-    return f"away ({type(error).__name__})"
+    return health.away(name, error)

@@ -24,7 +24,8 @@ class Check:
     detail: str
 
 
-def _away(_name: str, error: BaseException) -> str:
+def away(_name: str, error: BaseException) -> str:
+    """What is said of a server whose ping raised that."""
     return f"away ({type(error).__name__})"
 
 
@@ -37,7 +38,7 @@ class Pings:
         *,
         needed: frozenset[str],
         limit_s: float = LIMIT_S,
-        told: Callable[[str, BaseException], str] = _away,
+        told: Callable[[str, BaseException], str] = away,
     ) -> None:
         self._pings = dict(pings)
         self._told = told

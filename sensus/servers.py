@@ -37,8 +37,7 @@ _STATES = ("08", "28", "3D", "57P", "53300")
 
 def ping_database(url: str, *, timeout_s: int = PATIENCE_S) -> str:
     """The version of the PostgreSQL at an address.  Raises one of FAILURES."""
-    plain = url.replace("postgresql+psycopg://", "postgresql://", 1)
-    with psycopg.connect(plain, connect_timeout=timeout_s) as connection:
+    with psycopg.connect(settings.plain_url(url), connect_timeout=timeout_s) as connection:
         return f"PostgreSQL {connection.info.parameter_status('server_version')}"
 
 

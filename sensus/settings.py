@@ -514,6 +514,11 @@ def _with_password(url: SecretStr, password: SecretStr | None) -> str:
     return urlunsplit(parts._replace(netloc=f"{user}:{quote(password.get_secret_value(), safe='')}@{host}"))
 
 
+def plain_url(database_url: str) -> str:
+    """The address of a database as libpq and everybody's tools take it: without the name of SQLAlchemy's driver."""
+    return database_url.replace("postgresql+psycopg://", "postgresql://", 1)
+
+
 def _verifying(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme != "rediss" or "ssl_cert_reqs" in parse_qs(parts.query):

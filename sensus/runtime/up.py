@@ -182,7 +182,7 @@ def _run_facts(plan: Plan) -> dict[str, Any]:
         "pid": os.getpid(),
         "api": settings.address(plan.settings.host, plan.settings.port),
         "flower": settings.address(plan.settings.flower_host, plan.settings.flower_port),
-        "database_url": plan.settings.require_database_url().replace("postgresql+psycopg://", "postgresql://", 1),
+        "database_url": settings.plain_url(plan.settings.require_database_url()),
         "reporting_url": getattr(plan.stack.postgres, "reporting_url", None),
         "redis_url": plan.settings.require_redis_url(),
         "admin": {"username": "admin", "password": _revealed(plan.settings.admin_password)},

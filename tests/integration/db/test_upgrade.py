@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from alembic import command
 from sqlalchemy import text
 
@@ -11,12 +14,26 @@ from db.session import Database
 from tests.servers import PrivateServers
 
 
-def test_alerts_that_fire_when_incidents_come_are_still_to_be_taken_in(servers: PrivateServers) -> None:
+@contextmanager
+def installed(servers: PrivateServers, release: str) -> Iterator[Database]:
+    """A database of its own with the tables of an older release."""
     url = servers.new_database()
     database = Database(url, statement_timeout_ms=0)
     try:
-        with database.engine.connect() as connection:
-            command.upgrade(_config(connection), "0006")
+        upgrade(database, release)
+        yield database
+    finally:
+        database.close()
+        servers.drop_database(url)
+
+
+def upgrade(database: Database, release: str) -> None:
+    with database.engine.connect() as connection:
+        command.upgrade(_config(connection), release)
+
+
+def test_alerts_that_fire_when_incidents_come_are_still_to_be_taken_in(servers: PrivateServers) -> None:
+    with installed(servers, "0006") as database:
         with database.transaction() as session:
             for name, status in (("Over", "resolved"), ("Fires", "firing"), ("AlsoOver", "resolved")):
                 session.execute(
@@ -36,27 +53,19 @@ def test_alerts_that_fire_when_incidents_come_are_still_to_be_taken_in(servers: 
                         "changes": ["firing", "resolved"] if status == "resolved" else ["firing"],
                     },
                 )
-        with database.engine.connect() as connection:
-            command.upgrade(_config(connection), "head")
+        upgrade(database, "head")
         with database.transaction() as session:
             waiting = ungrouped.changes(session, limit=10)
             ungrouped.take_changes(session, [change.id for change in waiting])
         assert [(change.alert_id, change.change) for change in waiting] == [(2, "firing")]
         with database.transaction() as session:
             assert ungrouped.changes(session, limit=10) == []
-    finally:
-        database.close()
-        servers.drop_database(url)
 
 
 def test_what_is_there_when_outbreaks_and_waiting_are_told_has_been_so_since_it_began_or_since_then(
     servers: PrivateServers,
 ) -> None:
-    url = servers.new_database()
-    database = Database(url, statement_timeout_ms=0)
-    try:
-        with database.engine.connect() as connection:
-            command.upgrade(_config(connection), "0017")
+    with installed(servers, "0017") as database:
         with database.transaction() as session:
             session.execute(
                 text(
@@ -66,13 +75,9 @@ def test_what_is_there_when_outbreaks_and_waiting_are_told_has_been_so_since_it_
             )
             session.execute(text("INSERT INTO series (metric_name, labels, digest) VALUES ('m', '{}', '')"))
             session.execute(text("INSERT INTO series_progress SELECT id, now() - interval '1 day' FROM series"))
-        with database.engine.connect() as connection:
-            command.upgrade(_config(connection), "head")
+        upgrade(database, "head")
         with database.transaction() as session:
             assert session.scalar(text("SELECT bool_and(active_since = opened_at) FROM incidents")) is True
             waiting = unfinished.waiting(session)["series"]
             assert waiting.count == 1
             assert waiting.oldest_s < 600
-    finally:
-        database.close()
-        servers.drop_database(url)
