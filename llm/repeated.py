@@ -23,9 +23,8 @@ _KNOWN = frozenset().union(
     *map(words, ("actions", "after_a_noun", "before_a_number", "before_a_service", "common", "polite", "small"))
 )
 _POLITE, _SMALL, _LOOKING = words("polite"), words("small"), words("looking")
-_SPACELESS = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"  # scripts that put no space between words
-)
+# Scripts that put no space between words.
+_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
 # What punctuation joins is one word: the name of a pod, of a metric, of an image.
 _WORD = re.compile(rf"[{_SPACELESS}]|(?:(?![{_SPACELESS}])\w)+(?:[-_.:/+](?:(?![{_SPACELESS}])\w)+)*")
 _CLAUSE = re.compile(
@@ -36,9 +35,8 @@ _RUN = 5.0  # words; a letter of a script without spaces is about half a word
 _LEAST_WHOLE = 3.0
 _LEAST_SHARED = 2
 _LEAST_OF_A_LANGUAGE = 5  # words of which a language can be told
-_MOST_KNOWN = (
-    0.3  # of English texts of alerts our lists have a third of the words at the least, of others a quarter at most
-)
+# Of English texts of alerts our lists have a third of the words at the least, of others a quarter at most.
+_MOST_KNOWN = 0.3
 _BEGINNING = 5  # letters that the forms of a word have in common: "lösche", "löschen"
 
 
